@@ -1,0 +1,5 @@
+// That this program was built is the test.
+
+int main()
+{
+}
