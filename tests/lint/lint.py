@@ -126,8 +126,8 @@ class Tree:
                     public = path.startswith("include/")
                     allowed = self.layer_of_file(path) in (layers & {"http"} if public else layers)
                     if not allowed and not (library == "Boost" and self.is_bridge(path)):
-                        where = "a public header" if public else f"outside {' and '.join(sorted(layers))}/"
-                        self.report(path, number, "restricted", f"{library} in {where}")
+                        where = "in a public header" if public else f"outside {' and '.join(sorted(layers))}/"
+                        self.report(path, number, "restricted", f"{library} {where}")
 
     def check_public(self):
         """Public headers include each other as users do, and none leads to another library through the bridge."""
