@@ -1,0 +1,13 @@
+#pragma once
+// `fetch` without URLs: serves the built-in site, fetches it one after another and then concurrently, and compares.
+
+#include "options.hpp"
+
+namespace fetch {
+
+/// Runs inside weft::run. Returns the exit status: 0 if every page gave what its kind promises.
+///
+/// Cancellation:  while suspended; what has been fetched until then is printed.
+int run_demo(const options& wanted);
+
+}  // namespace fetch
