@@ -51,7 +51,8 @@ body_file::new_file body_file::create(file_names& names, const url& address) {
             weft::file file = weft::file::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
             return {std::move(path), std::move(file)};
         } catch (const std::system_error& error) {
-            if (error.code() != std::errc::file_exists) throw fetch_error(outcome::not_written, error.what());
+            if (error.code() != std::errc::file_exists)
+                throw fetch_error(outcome::not_written, error.what());
         }
     }
 }
