@@ -1,9 +1,9 @@
 #pragma once
-// A weft::stream as Boost.Beast's SyncStream: Beast's blocking `http::read` and `http::write`, unchanged, then suspend a fiber where they
-// would have blocked a thread. No asio context or executor takes part.
+// A weft::stream as Boost.Beast's SyncStream: Beast's blocking `http::read` and `http::write`, unchanged,
+// then suspend a fiber where they would have blocked a thread. No asio context or executor takes part.
 //
-// What weft throws (cancelled, timeout, a failed system call with its text) passes through Beast as it is; only the
-// end of file becomes an error code, because Beast has to see it: a body may last until there.
+// What weft throws (cancelled, timeout, a failed system call with its text) passes through Beast as it is;
+// only the end of file becomes an error code, because Beast has to see it: a body may last until there.
 
 #include <weft/stream.hpp>
 

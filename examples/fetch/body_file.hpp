@@ -19,8 +19,8 @@ class file_names {
 public:
     explicit file_names(std::string directory) : directory_(std::move(directory)) {}
 
-    /// A path made of the URL's host and path, of letters, digits and "._-" only, not given out before. A file of that name may
-    /// exist from an earlier run: then ask again.
+    /// A path made of the URL's host and path, of letters, digits and "._-" only, not given out before. A
+    /// file of that name may exist from an earlier run: then ask again.
     std::string next(const url& address);
 
 private:

@@ -77,7 +77,7 @@ public:
     }
 
 private:
-    // Each run has a name server and a resolver of its own: nothing that the first has learned helps the second.
+    // Each run has a name server and a resolver of its own: nothing that the first learned helps the second.
     void run_pass(std::string title, std::size_t concurrency, std::optional<std::string> output) {
         using clock = std::chrono::steady_clock;
         passes_.push_back({std::move(title), std::vector<result>(jobs_.size())});

@@ -1,5 +1,5 @@
 #pragma once
-// From a host name to a connection: through the system's resolver, or through a name server that the user chose.
+// From a host name to a connection: through the system's resolver, or a name server that the user chose.
 
 #include <weft/dns.hpp>
 #include <weft/stream.hpp>

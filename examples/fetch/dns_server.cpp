@@ -15,8 +15,8 @@
 namespace fetch {
 namespace {
 
-// RFC 1035, 4.1: a header of 12 bytes, then the question: labels, each with its length in front, up to an empty one,
-// then type and class.
+// RFC 1035, 4.1: a header of 12 bytes, then the question: labels, each with its length in front, up to an
+// empty one, then type and class.
 constexpr std::size_t header_size = 12;
 constexpr std::uint16_t type_a = 1;
 constexpr std::uint16_t class_in = 1;
@@ -36,7 +36,7 @@ std::uint16_t number_at(std::string_view packet, std::size_t at) {
     return static_cast<std::uint16_t>(byte_at(packet, at) << 8 | byte_at(packet, at + 1));
 }
 
-// Nothing for a packet that is no standard query with one question: a server that was sent rubbish stays silent.
+// Nothing for a packet that is no standard query with one question: rubbish is met with silence.
 std::optional<question> parse_question(std::string_view packet) {
     if (packet.size() < header_size)
         return std::nullopt;

@@ -1,6 +1,6 @@
 #pragma once
-// A name server for the built-in site: UDP on the loopback interface, A and AAAA questions, and the faults that a resolver must cope
-// with: an answer that takes its time, and a packet that is lost.
+// A name server for the built-in site: UDP on the loopback interface, A and AAAA questions, and the faults
+// that a resolver must cope with: an answer that takes its time, and a packet that is lost.
 
 #include <weft/socket.hpp>
 

@@ -11,7 +11,7 @@ namespace fetch {
 std::string human_bytes(double bytes);                      ///< "512 B", "12.3 kB" (1000), "4.56 MB"
 std::string human_time(std::chrono::nanoseconds duration);  ///< "0.4 ms", "12 ms", "3.46 s"
 
-/// `text` with everything that is not printable ASCII as \xNN, so that no answer can send commands to the terminal.
+/// `text` with all that is not printable ASCII as \xNN, so that no answer can send commands to a terminal.
 std::string printable(std::string_view text);
 
 /// The printable text between single quotes.

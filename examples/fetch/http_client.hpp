@@ -1,6 +1,6 @@
 #pragma once
-// One HTTP/1.1 GET, redirects included. The protocol is Boost.Beast's; what is here is the order of the steps and the meaning of
-// each way to fail.
+// One HTTP/1.1 GET, redirects included. The protocol is Boost.Beast's; what is here is the order of the steps
+// and the meaning of each way to fail.
 
 #include "outcome.hpp"
 #include "url.hpp"
@@ -22,7 +22,8 @@ struct answer {
     url address;  ///< where it came from, after the redirects
 };
 
-/// Gets the body of the final answer piece by piece, if its status is below 300. What it throws ends the fetch.
+/// Gets the body of the final answer piece by piece, if its status is below 300. What it throws ends the
+/// fetch.
 using body_sink = std::function<void(std::string_view)>;
 
 /// Opens a connection to a host and port; what it throws ends the fetch.
@@ -36,7 +37,7 @@ public:
 
     /// Suspends:      yes.
     /// Cancellation:  while suspended; the connection is closed.
-    /// Errors:        fetch_error, and what dial and sink throw. A status of 400 or above is an answer, no error.
+    /// Errors:        fetch_error, and what dial and sink throw. A status of 400 or above is an answer.
     answer get(const url& address, const body_sink& sink) const;
 
 private:

@@ -1,4 +1,5 @@
-// fetch: gets many URLs at the same time. See `fetch --help`, and ../README.md for a walk through the program.
+// fetch: gets many URLs at the same time. See `fetch --help`, and ../README.md for a walk through the
+// program.
 
 #include "body_file.hpp"
 #include "demo.hpp"

@@ -164,11 +164,11 @@ std::vector<url> parse_url_list(std::string_view text, const std::string& source
 std::string_view help_text() {
     return R"(usage: fetch [options] [URL...]
 
-Fetches all URLs at the same time over HTTP/1.1 and prints for each its status, size and time, or what
-went wrong, and at the end a summary. Redirects are followed, at most 10 for a URL.
+Fetches all URLs at the same time over HTTP/1.1 and prints for each its status, size and time,
+or what went wrong, and at the end a summary. Redirects are followed, at most 10 for a URL.
 
-Without URLs it serves a site of its own on the loopback interface, fetches its pages one after another and then
-concurrently, and says whether every page, also the broken ones, ended as it should.
+Without URLs it serves a site of its own on the loopback interface, fetches its pages one after
+another and then concurrently, and says whether every page, the broken ones too, ended as it should.
 
   --concurrency N      at most N fetches at the same time (64)
   --timeout S          give a URL up after S seconds (30)

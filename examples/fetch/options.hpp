@@ -1,5 +1,6 @@
 #pragma once
-// The command line. Everything in `options` has been checked; what cannot be used is a usage_error that names the value.
+// The command line. Everything in `options` has been checked; what cannot be used is a usage_error that names
+// the value.
 
 #include "url.hpp"
 
@@ -43,8 +44,8 @@ struct options {
 /// Throws usage_error. `arguments` are those after the program's name.
 options parse_options(const std::vector<std::string_view>& arguments);
 
-/// The URLs in `text`, one a line; blank lines and lines that begin with '#' are left out. `source` is for messages.
-/// Throws usage_error.
+/// The URLs in `text`, one a line; blank lines and lines that begin with '#' are left out. `source` is for
+/// messages. Throws usage_error.
 std::vector<url> parse_url_list(std::string_view text, const std::string& source);
 
 std::string_view help_text();

@@ -44,7 +44,8 @@ struct failure {
     std::string detail;
 };
 
-/// What the exception being handled means. Call it in a catch block for std::exception; weft::cancelled is none and passes.
+/// What the exception being handled means. Call it in a catch block for std::exception; weft::cancelled is
+/// none and passes.
 failure current_failure();
 
 }  // namespace fetch

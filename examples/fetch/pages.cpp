@@ -9,7 +9,8 @@ namespace {
 using namespace std::chrono_literals;
 using std::to_string;
 
-// Writes down pages one kind after the other; each gets a path of its own, a port and a host in turn, and a short delay.
+// Writes down pages one kind after the other; each gets a path of its own, a port and a host in turn, and a
+// short delay.
 class page_list {
 public:
     explicit page_list(const site_ports& ports) : ports_(ports) {}

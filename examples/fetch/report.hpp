@@ -1,9 +1,9 @@
 #pragma once
 // What the user sees of the fetches: a line for each, a bar while they run, and the summary.
 //
-// Lines go to standard output and the bar to standard error, and only if that is a terminal: `fetch ... > list` keeps
-// the bar on the screen and out of the file. Printing is plain stdio, which may block the thread for as long as a terminal
-// is stopped; so does every program's.
+// Lines go to standard output and the bar to standard error, and only if that is a terminal: `fetch ... >
+// list` keeps the bar on the screen and out of the file. Printing is plain stdio, which may block the thread
+// for as long as a terminal is stopped; so does every program's.
 
 #include "fetcher.hpp"
 
@@ -15,7 +15,8 @@
 
 namespace fetch {
 
-/// "[########........]  250/500" on the last line of a terminal. Does nothing where standard error is no terminal.
+/// "[########........]  250/500" on the last line of a terminal. Does nothing where standard error is no
+/// terminal.
 class progress_bar {
 public:
     explicit progress_bar(std::size_t total);
@@ -39,7 +40,8 @@ public:
 
     void add(const url& address, const result& ended);
     void add_unfinished(const url& address);
-    /// Prints what came of all of them. `end` says why not all have ended ("interrupted"); empty if they have.
+    /// Prints what came of all of them. `end` says why not all have ended ("interrupted"); empty if they
+    /// have.
     void summary(std::string_view end = {});
 
     bool all_ok() const { return ok_ == total_; }
@@ -53,7 +55,8 @@ private:
     progress_bar bar_;
 };
 
-/// What a result says beside status, size and time: "2 redirects", "connection refused: connect to ..."; may be empty.
+/// What a result says beside status, size and time: "2 redirects", "connection refused: connect to ..."; may
+/// be empty.
 std::string explanation(const result& ended);
 
 }  // namespace fetch

@@ -1,5 +1,6 @@
 #pragma once
-// The built-in web site: HTTP servers on several ports of the loopback interface that serve `page`s, the broken ones too.
+// The built-in web site: HTTP servers on several ports of the loopback interface that serve `page`s, the
+// broken ones too.
 
 #include "pages.hpp"
 

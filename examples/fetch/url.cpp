@@ -38,8 +38,8 @@ std::uint16_t default_port(std::string_view scheme) {
     return scheme == "https" ? 443 : 80;
 }
 
-// Blanks, control characters and bytes above ASCII must be percent-encoded; the others here end a URL in running text. Braces,
-// bars and the like are as illegal by the letter, but stand in many a query that works.
+// Blanks, control characters and bytes above ASCII must be percent-encoded; the others here end a URL in
+// running text. Braces, bars and the like are as illegal by the letter, but stand in many a query that works.
 void check_characters(std::string_view text) {
     for (char c : text) {
         if (c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' || c == '\\') {

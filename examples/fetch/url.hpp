@@ -1,9 +1,9 @@
 #pragma once
-// The part of RFC 3986 that a fetcher of web pages needs: absolute http and https URLs, and references relative to
-// one (the Location of a redirect). Every error names the value and what is wrong with it.
+// The part of RFC 3986 that a fetcher of web pages needs: absolute http and https URLs, and references
+// relative to one (the Location of a redirect). Every error names the value and what is wrong with it.
 //
-// Boost.URL was tried: in 1.81 it keeps a leading "/.." when it resolves a reference (RFC 3986, 5.2.4 drops it), knows no
-// range for ports and says only "leftover" of an illegal character.
+// Boost.URL was tried: in 1.81 it keeps a leading "/.." when it resolves a reference (RFC 3986, 5.2.4 drops
+// it), knows no range for ports and says only "leftover" of an illegal character.
 
 #include <cstdint>
 #include <stdexcept>
