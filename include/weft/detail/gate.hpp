@@ -1,0 +1,74 @@
+#pragma once
+
+/// gate: the lock inside every thread-safe object of weft, biased to the thread that uses the object first.
+///
+/// Nearly every mutex, queue or task is used by one loop only, yet must be safe to share. So the first thread that
+/// enters becomes the gate's home and enters and leaves with plain stores from then on: no atomic read-modify-write.
+/// The first other thread revokes the bias once, for good, and from then on the gate is a spinlock.
+///
+/// Invariants
+///  - While home_ is a thread's id, only that thread is inside, marked by busy_ == 1; nobody else enters without having
+///    revoked the bias.
+///  - Revocation: (1) take lock_, (2) home_ = shared, (3) membarrier: every thread has now either made busy_ = 1
+///    visible or will see home_ == shared, (4) wait until busy_ == 0. Home's side is the mirror image: busy_ = 1, then
+///    look at home_ again. The membarrier takes the place of the fence that the home thread does not pay for.
+///  - A section is short, never suspends, never throws and never runs user code, except the move of a queue's item.
+///
+/// Where membarrier is missing, and under ThreadSanitizer (which does not know it), every gate is shared from the start.
+/// Rejected: std::mutex (two read-modify-writes per section, and 40 bytes), sequence locks (sections write).
+
+#include <atomic>
+#include <cstdint>
+
+#include <weft/detail/config.hpp>
+
+namespace weft::detail {
+
+class gate {
+public:
+    constexpr gate() noexcept = default;
+    gate(const gate&) = delete;
+    gate& operator=(const gate&) = delete;
+
+    /// Enters; spins, then yields the processor, while another thread is inside. Returns the way it entered, for leave().
+    WEFT_API bool enter() noexcept;
+    WEFT_API void leave(bool biased) noexcept;
+
+private:
+    friend class gate_lock;
+    bool enter_slow(std::uint32_t self) noexcept;
+
+    std::atomic<std::uint32_t> home_{0};   // 0: nobody yet; shared: revoked; else the id of the home thread
+    std::atomic<std::uint8_t> busy_{0};    // 1: the home thread is inside; written by the home thread only
+    std::atomic<std::uint8_t> lock_{0};    // 1: some thread is inside a shared gate, or is revoking
+};
+
+/// Scoped section; may be left and entered again.
+class gate_lock {
+public:
+    explicit gate_lock(gate& g) noexcept : gate_(g), biased_(g.enter()) {}
+    ~gate_lock() {
+        if (inside_) gate_.leave(biased_);
+    }
+    gate_lock(const gate_lock&) = delete;
+    gate_lock& operator=(const gate_lock&) = delete;
+
+    void leave() noexcept {
+        inside_ = false;
+        gate_.leave(biased_);
+    }
+    void enter() noexcept {
+        biased_ = gate_.enter();
+        inside_ = true;
+    }
+
+    /// True if no other thread has ever entered: then nobody but this thread can be waking this object's waiters.
+    bool biased() const noexcept { return biased_; }
+
+private:
+    gate& gate_;
+    bool biased_;
+    bool inside_ = true;
+};
+
+}  // namespace weft::detail

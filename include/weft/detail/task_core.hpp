@@ -1,0 +1,156 @@
+#pragma once
+
+/// task_core: what every task is, whatever its function and result; and joiner, a place in the list of those who wait for
+/// its end.
+///
+/// Life: created (in the run queue) -> running on a worker fiber, parking and resuming -> done. Everything happens on the
+/// loop that created it, except that handles may be used anywhere: gate_ guards what those touch.
+///
+/// Invariants
+///  - One reference is held by the loop until the task is done; one by each handle, and by a message on its way.
+///  - done_ is set once, under the gate, after the outcome was stored (release); whoever reads it (acquire) may read the
+///    outcome without the gate.
+///  - Joiners complete under the gate: whoever takes one out of the list under the gate knows whether it has completed.
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <weft/detail/cancellation.hpp>
+#include <weft/detail/gate.hpp>
+#include <weft/detail/job.hpp>
+#include <weft/detail/waiter.hpp>
+
+namespace weft::detail {
+
+struct loop_state;
+class task_core;
+struct spawn_options;
+
+/// A node in a task's list; lives with the one who waits.
+struct joiner {
+    /// Runs once, on the task's loop, under the task's gate, when it is done; wakes go into the batch.
+    void (*completed)(joiner&, task_core&, const gate_lock&, wake_batch&) noexcept = nullptr;
+
+    joiner* next = nullptr;
+    joiner* previous = nullptr;
+    bool linked = false;   // guarded by the task's gate
+};
+
+class WEFT_API task_core : public kernel::job {
+public:
+    task_core() noexcept = default;
+    ~task_core() override;
+
+    // References.
+    void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept {
+        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) last_released();
+    }
+
+    bool only_reference() const noexcept { return references_.load(std::memory_order_acquire) == 1; }
+
+    // Any thread.
+    bool done() const noexcept { return done_.load(std::memory_order_acquire); }
+    bool cancelled() const noexcept { return done() && cancelled_; }
+    bool cancel(std::string message);
+    int cancelling() noexcept;
+    int uncancel() noexcept;
+    std::uint64_t id() const noexcept { return id_; }
+    std::string name();
+    void set_name(std::string name);
+
+    /// The exception of a done task, null if it returned. Does not count as taking it.
+    const std::exception_ptr& error() const noexcept { return error_; }
+    bool retrieved() const noexcept { return retrieved_.load(std::memory_order_relaxed); }
+    void mark_retrieved() noexcept { retrieved_.store(true, std::memory_order_relaxed); }
+
+    /// Registers j; false if the task is done already (then j is not touched).
+    bool add_joiner(joiner& j) noexcept;
+    /// Takes j out; false if it has completed.
+    bool remove_joiner(joiner& j) noexcept;
+
+    /// Waits for the end. Throws cancelled; std::logic_error for a task that waits for itself.
+    void join(const char* what);
+    /// The same; a cancellation of the waiter is forwarded to this task, whose end is waited for, then thrown.
+    void join_forwarding(const char* what);
+
+    /// Has f called on the task's loop when it is done; returns a number for remove_callback.
+    std::uint64_t add_callback(std::function<void(task_core&)> f);
+    bool remove_callback(std::uint64_t number) noexcept;
+    loop_state* home() const noexcept { return home_; }
+    /// Where create_task was called: an address in the program.
+    const void* created_at() const noexcept { return created_at_; }
+
+    /// The running task; null outside of one.
+    static task_core* current() noexcept;
+    /// The running task; throws no_running_loop or no_running_task naming `what`.
+    static task_core& require_current(const char* what);
+
+    // kernel::job
+    void run() noexcept final;
+    void refuse() noexcept final;
+    const char* describe() const noexcept final;
+
+protected:
+    /// Calls the function and stores what it returns.
+    virtual void invoke() = 0;
+    /// Destroys the function and its arguments.
+    virtual void discard() noexcept = 0;
+
+private:
+    friend class cancellation_hold;
+    friend class request_scope;
+    friend struct loop_state;
+    friend void spawn(task_core& t, const spawn_options& options, const char* what);
+    friend void throw_cancelled();
+    struct extras;
+
+    void finish() noexcept;
+    void last_released() noexcept;
+    void update_cancellation() noexcept;            // recomputes cancel_deliverable; ends the wait if it became true
+    void post_update() noexcept;                    // the same from another thread; under the gate
+    void push_frame(cancel_frame& f) noexcept;
+    void pop_frame(cancel_frame& f) noexcept;
+    std::string take_request();                     // delivers: the message
+    extras& more();
+
+    std::atomic<std::uint32_t> references_{2};      // the loop's and the first handle's
+    gate gate_;
+    std::atomic<bool> done_{false};
+    std::atomic<bool> retrieved_{false};            // relaxed: only decides whether to report
+    std::atomic<bool> update_posted_{false};        // update_message_ is in the inbox
+    bool cancelled_ = false;                        // `cancelled` left the function; valid once done
+    loop_state* home_ = nullptr;                    // valid until done
+    kernel::fiber* fiber_ = nullptr;                // while running
+    cancel_frame bottom_;                           // guarded by gate_
+    cancel_frame* top_ = &bottom_;
+    joiner* first_joiner_ = nullptr;                // guarded by gate_
+    joiner* last_joiner_ = nullptr;
+    std::exception_ptr error_;
+    task_core* next_ = nullptr;                     // all tasks of the loop
+    task_core* previous_ = nullptr;
+    std::uint64_t id_ = 0;
+    std::uint64_t loop_serial_ = 0;                 // of home_, never used again: for after home_ is gone
+    const void* created_at_ = nullptr;
+    extras* extras_ = nullptr;                      // what few tasks have: guarded by gate_
+};
+
+/// What the caller of create_task may choose, without the strings' cost for those who do not.
+struct spawn_options {
+    const std::string* name = nullptr;
+    std::size_t stack_size = 0;
+    bool eager = false;
+};
+
+/// Gives a new task to this thread's loop. Throws no_running_loop naming `what`; then the task still belongs to the caller.
+WEFT_API void spawn(task_core& t, const spawn_options& options, const char* what);
+
+/// Throws no_running_loop naming `what` where no loop runs; before a task is made.
+WEFT_API void require_loop(const char* what);
+
+}  // namespace weft::detail

@@ -1,0 +1,198 @@
+#pragma once
+
+/// waiter, wait_list, park and wake: the one way to block and the one way to unblock.
+///
+/// Whoever must wait puts a waiter (on its own stack) into the wait_list of the object it waits for, under the object's
+/// gate, leaves the gate, and parks. Whoever makes the wait come true claims the waiter under the gate, leaves the
+/// gate, and only then wakes: after wake() the object may be gone.
+///
+///     gate_lock lock(gate_);
+///     if (free_) { free_ = false; return; }                     // need not wait
+///     waiter self("mutex::lock", this);
+///     waiters_.push_back(self);
+///     lock.leave();
+///     wait_outcome outcome = park(self);                        // or park(self, deadline)
+///     if (outcome == wait_outcome::woken) return;               // what was waited for is ours
+///     if (self.was_woken()) give_back();                        // handed over, but a cancellation came before we ran
+///     else waiters_.withdraw(self, gate_);
+///     throw_outcome(outcome);                                   // cancelled: throws weft::cancelled
+///
+/// Invariants
+///  - A waiter is decided once: armed -> woken | timed_out | cancelled. Wakers decide under the object's gate; timers and
+///    cancellations decide on the waiter's own loop. The loser of the race does nothing.
+///  - Only a waker that holds a biased gate on the waiter's own thread may decide with a plain store: nobody else can be
+///    deciding then. All others compare and exchange.
+///  - From claim to wake the waiter stays alive, because its owner cannot run before the wake.
+///  - A waiter that lost (timed out, cancelled) may still stand in the list; claim_front() drops it and goes on.
+///  - park() reports cancelled whenever a cancellation is deliverable when the waiter runs again, also if it was woken
+///    before: a cancel() that arrives before the waiter has run wins. was_woken() then says that something was handed over.
+///
+/// A thread that runs no loop parks the same waiter on a futex.
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+#include <weft/detail/config.hpp>
+#include <weft/detail/gate.hpp>
+
+namespace weft::kernel {
+class scheduler;
+struct fiber;
+}  // namespace weft::kernel
+
+namespace weft::detail {
+
+using time_point = std::chrono::steady_clock::time_point;
+
+enum class wait_outcome : std::uint8_t { woken, timed_out, cancelled };
+
+/// A node of a loop's inbox; what another thread leaves for a loop.
+struct message {
+    message* next = nullptr;
+    void (*deliver)(message&) noexcept = nullptr;   // runs on the loop's thread
+};
+
+class WEFT_API waiter : private message {
+public:
+    /// \param what    a static string that names the call, for dumps: "queue::get"
+    /// \param object  what is waited for
+    /// The waiter belongs to the calling fiber, or to the calling thread if that runs no loop. In a loop callback, which
+    /// cannot wait, throws no_running_task naming `what`.
+    explicit waiter(const char* what, const void* object = nullptr);
+    waiter(const waiter&) = delete;
+    waiter& operator=(const waiter&) = delete;
+
+    /// After park: a waker had claimed this waiter, whatever park returned.
+    bool was_woken() const noexcept { return state_.load(std::memory_order_acquire) == woken; }
+
+    /// Decides for the waker. True: the caller must wake() it after leaving the gate. \param lock the object's gate.
+    bool claim(const gate_lock& lock) noexcept;
+
+    /// Puts a claimed waiter back to work: on its loop's run queue, in its loop's inbox, or by its futex. The waiter, and
+    /// the object it waited for, may be gone when this returns.
+    static void wake(waiter& w) noexcept;
+
+    /// Arms again a waiter that lost, to wait on. Under the gate, and only while linked().
+    void rearm() noexcept { state_.store(armed, std::memory_order_relaxed); }
+    bool linked() const noexcept { return linked_.load(std::memory_order_acquire); }
+
+    const char* what() const noexcept { return what_; }
+    const void* object() const noexcept { return object_; }
+
+    void* slot = nullptr;   // for the object that is waited for: what is asked for, or where to put what is handed over
+
+private:
+    friend class wait_list;
+    friend class wake_batch;
+    friend struct waiter_internals;
+    enum : std::uint8_t { armed, woken, timed_out, cancelled_ };
+
+    std::atomic<std::uint8_t> state_{armed};
+    std::atomic<bool> linked_{false};           // in a wait_list; written under the object's gate
+    std::atomic<std::uint32_t> signal_{0};      // 1: wake() is through with this waiter; a plain thread's futex word
+    kernel::fiber* fiber_;                      // null: a plain thread
+    kernel::scheduler* home_;                   // null: a plain thread
+    waiter* previous_ = nullptr;                // in the wait_list, guarded by the object's gate
+    waiter* next_ = nullptr;                    // likewise; then the link of a batch that is being woken
+    const char* what_;
+    const void* object_;
+};
+
+/// First in, first out list of the waiters of one object. Every member is called under the object's gate.
+class wait_list {
+public:
+    constexpr wait_list() noexcept = default;
+    wait_list(const wait_list&) = delete;
+    wait_list& operator=(const wait_list&) = delete;
+
+    bool empty() const noexcept { return first_ == nullptr; }   // counts losers that have not left yet
+    waiter* front() const noexcept { return first_; }
+    static waiter* next(const waiter& w) noexcept { return w.next_; }
+
+    WEFT_API void push_back(waiter& w) noexcept;
+    WEFT_API void push_front(waiter& w) noexcept;
+    WEFT_API void remove(waiter& w) noexcept;
+
+    /// True if a waiter that can still be woken is in the list; drops losers in front of it.
+    WEFT_API bool has_armed() noexcept;
+
+    /// Unlinks and claims the first waiter that can still be woken; null if there is none.
+    WEFT_API waiter* claim_front(const gate_lock& lock) noexcept;
+
+    /// Enters the gate and unlinks w if it is still linked: for a waiter that timed out or was cancelled.
+    WEFT_API void withdraw(waiter& w, gate& g) noexcept;
+
+private:
+    waiter* first_ = nullptr;
+    waiter* last_ = nullptr;
+};
+
+/// Claimed waiters, to be woken in order after the gate was left.
+class wake_batch {
+public:
+    wake_batch() noexcept = default;
+    wake_batch(const wake_batch&) = delete;
+    wake_batch& operator=(const wake_batch&) = delete;
+    ~wake_batch() { wake_all(); }
+
+    /// Claims every waiter of the list that can still be woken.
+    WEFT_API void claim_all(wait_list& list, const gate_lock& lock) noexcept;
+    WEFT_API void add(waiter& claimed) noexcept;
+    WEFT_API void wake_all() noexcept;
+
+private:
+    waiter* first_ = nullptr;
+    waiter* last_ = nullptr;
+};
+
+/// Suspends the calling fiber (or blocks the calling plain thread) until w is decided. Reports, never throws.
+///
+/// cancelled: a cancellation is deliverable; it stays pending until throw_cancelled() or take_cancellation() takes it.
+/// A deadline that has passed still suspends once, so that a wake in the same turn can win.
+WEFT_API wait_outcome park(waiter& w, time_point deadline = time_point::max()) noexcept;
+
+/// As park, but a cancellation stays pending and does not end the wait.
+WEFT_API wait_outcome park_uncancellable(waiter& w, time_point deadline = time_point::max()) noexcept;
+
+/// For calls that check though they need not wait: throws weft::cancelled if a cancellation is deliverable. On a plain
+/// thread and in a loop callback it does nothing.
+WEFT_API void check_cancelled();
+
+/// Throws the weft::cancelled that is deliverable now, and so delivers it. Only after park returned cancelled.
+[[noreturn]] WEFT_API void throw_cancelled();
+
+/// throw_cancelled() if the outcome is cancelled; otherwise returns whether the wait was woken (false: timed out).
+inline bool woken_or_throw(wait_outcome outcome) {
+    if (outcome == wait_outcome::cancelled) throw_cancelled();
+    return outcome == wait_outcome::woken;
+}
+
+/// The time on the loop's clock: steady_clock, unless a test has put another clock in its place.
+WEFT_API time_point now() noexcept;
+
+/// The point on the loop's clock that lies `delay` ahead; never early, saturating at "no deadline" beyond a century.
+template <class Rep, class Period>
+time_point deadline_after(std::chrono::duration<Rep, Period> delay) {
+    using steady = std::chrono::steady_clock::duration;
+    const std::chrono::duration<double> seconds(delay);
+    if (seconds.count() >= 3.2e9) return time_point::max();
+    if (!(seconds.count() > 0)) return now();   // zero, negative, not a number
+    return now() + std::chrono::ceil<steady>(delay);
+}
+template <class Clock, class Duration>
+time_point deadline_at(std::chrono::time_point<Clock, Duration> when) {
+    if (when == (std::chrono::time_point<Clock, Duration>::max)()) return time_point::max();
+    if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>)
+        return std::chrono::time_point_cast<std::chrono::steady_clock::duration>(when);
+    else
+        return deadline_after(when - Clock::now());
+}
+
+/// Ends the process with a sentence on standard error that says which rule a program broke, and what to do.
+[[noreturn]] WEFT_API void program_error(const char* sentence, const void* object = nullptr) noexcept;
+
+/// The identity of the caller for ownership: its fiber, or its thread where no loop runs. Never null.
+WEFT_API const void* self_identity() noexcept;
+
+}  // namespace weft::detail

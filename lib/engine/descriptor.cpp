@@ -1,0 +1,164 @@
+#include "engine/descriptor.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include <weft/error.hpp>
+
+#include "kernel/scheduler.hpp"
+
+namespace weft::engine_layer {
+
+using detail::gate_lock;
+using detail::waiter;
+
+bool registration::idle() noexcept {
+    gate_lock lock(gate_);
+    return !reader_ && !writer_;
+}
+
+bool registration::enter_waiter(direction way, waiter& w) noexcept {
+    gate_lock lock(gate_);
+    waiter*& place = way == direction::read ? reader_ : writer_;
+    if (place) return false;
+    place = &w;
+    return true;
+}
+
+void registration::leave_waiter(direction way, waiter& w) noexcept {
+    gate_lock lock(gate_);
+    waiter*& place = way == direction::read ? reader_ : writer_;
+    if (place == &w) place = nullptr;
+}
+
+void registration::ready(bool readable, bool writable) noexcept {
+    detail::wake_batch batch;
+    gate_lock lock(gate_);
+    for (waiter** place : {readable ? &reader_ : nullptr, writable ? &writer_ : nullptr}) {
+        if (!place || !*place) continue;
+        waiter* w = std::exchange(*place, nullptr);
+        if (w->claim(lock)) batch.add(*w);
+    }
+    lock.leave();
+    batch.wake_all();
+}
+
+void registration::wake_closed(const gate_lock& lock, detail::wake_batch& batch) noexcept {
+    for (waiter** place : {&reader_, &writer_}) {
+        waiter* w = std::exchange(*place, nullptr);
+        if (!w) continue;
+        w->slot = closed_mark;   // also for one that is timed out or cancelled already, and has not run yet
+        if (w->claim(lock)) batch.add(*w);
+    }
+}
+
+void registration::retire() noexcept {
+    detail::wake_batch batch;
+    gate_lock lock(gate_);
+    wake_closed(lock, batch);
+    engine* e = std::exchange(engine_, nullptr);
+    if (!e) {
+        lock.leave();
+        batch.wake_all();
+        delete this;
+        return;
+    }
+    e->detach(*this);
+    file = -1;
+    if (&e->home() == kernel::scheduler::current()) {
+        lock.leave();
+        leave();
+        batch.wake_all();
+        delete this;
+        return;
+    }
+    // Another thread's: it may be dealing with an event for this at this moment, and frees it between two turns.
+    deliver = [](message& m) noexcept {
+        auto* self = static_cast<registration*>(&m);
+        self->leave();
+        delete self;
+    };
+    e->home().mailbox().post(*this);   // under the gate: the engine cannot die before it is posted
+    lock.leave();
+    batch.wake_all();
+}
+
+void registration::abandon() noexcept {
+    gate_lock lock(gate_);
+    if (engine_) {
+        engine_->detach(*this);
+        engine_ = nullptr;
+    }
+    leave();
+}
+
+void registration::enter(registration*& first) noexcept {
+    list_ = &first;
+    next_ = first;
+    if (first) first->previous_ = this;
+    first = this;
+}
+
+void registration::leave() noexcept {
+    if (!list_) return;
+    (previous_ ? previous_->next_ : *list_) = next_;
+    if (next_) next_->previous_ = previous_;
+    list_ = nullptr;
+    next_ = previous_ = nullptr;
+}
+
+int descriptor::move_to(engine& e) noexcept {
+    if (registered) {
+        if (!registered->idle()) return -EALREADY;
+        std::exchange(registered, nullptr)->retire();
+    }
+    auto* made = new (std::nothrow) registration(file, e);
+    if (!made) return -ENOMEM;
+    if (const int error = e.attach(*made); error < 0) {
+        delete made;
+        return error;
+    }
+    registered = made;
+    return 0;
+}
+
+descriptor_ptr adopt(int fd) {
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0 || (!(flags & O_NONBLOCK) && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        throw std::system_error(errno, std::generic_category(), "taking over descriptor " + std::to_string(fd));
+    return descriptor_ptr(new descriptor(fd));
+}
+
+int fd_of(const descriptor& d) noexcept { return d.file; }
+
+int close(descriptor& d) noexcept {
+    const int fd = std::exchange(d.file, -1);
+    if (d.registered) std::exchange(d.registered, nullptr)->retire();
+    if (fd < 0) return -EBADF;
+    // EINTR: the file is closed on Linux all the same.
+    return ::close(fd) < 0 && errno != EINTR ? -errno : 0;
+}
+
+int release(descriptor_ptr d) noexcept {
+    if (d->registered) std::exchange(d->registered, nullptr)->retire();
+    return std::exchange(d->file, -1);
+}
+
+void descriptor_closer::operator()(descriptor* d) const noexcept {
+    close(*d);
+    delete d;
+}
+
+engine& current_engine(const char* call) {
+    kernel::scheduler* s = kernel::scheduler::current();
+    if (!s) throw no_running_loop(call);
+    if (!s->may_park()) throw no_running_task(call);
+    return *s->engine;
+}
+
+}  // namespace weft::engine_layer

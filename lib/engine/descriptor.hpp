@@ -1,0 +1,74 @@
+#pragma once
+
+/// descriptor: an open file as its owner has it; registration: the same file as an engine has it.
+///
+/// They are two objects because they die at different times: the owner closes when it likes, on any thread; the
+/// registration must outlive the events that are on their way to its engine, so only that engine's thread frees it.
+///
+/// Invariants
+///  - registration::engine_ is set until the engine dies or the registration is retired; both happen under gate_, so
+///    that who finds it set under the gate may use the engine and its mailbox.
+///  - reader_ and writer_ are waiters of fibers of that engine's loop; set by them, cleared under the gate by whoever
+///    ends the wait.
+
+#include <cstdint>
+
+#include <weft/detail/gate.hpp>
+#include <weft/detail/waiter.hpp>
+
+#include "engine/engine.hpp"
+
+namespace weft::engine_layer {
+
+/// In waiter::slot: the descriptor was closed while this waiter was parked.
+inline char closed_mark_object;
+inline void* const closed_mark = &closed_mark_object;
+
+class registration : private detail::message {
+public:
+    registration(int fd, engine& e) noexcept : file(fd), engine_(&e) {}
+
+    bool belongs_to(const engine& e) const noexcept { return engine_ == &e; }
+    bool idle() noexcept;
+
+    /// False: another fiber waits in that direction already.
+    bool enter_waiter(direction way, detail::waiter& w) noexcept;
+    void leave_waiter(direction way, detail::waiter& w) noexcept;
+    /// Wakes who waits in these directions. On the engine's thread.
+    void ready(bool readable, bool writable) noexcept;
+
+    /// Ends the registration: wakes the waiters as closed, deregisters the file (still open), and has the engine's thread
+    /// free this. Any thread; the caller forgets the registration.
+    void retire() noexcept;
+    /// The engine dies: the owner keeps a registration without an engine. On the engine's thread.
+    void abandon() noexcept;
+
+    // The engine's list of all its registrations.
+    void enter(registration*& first) noexcept;
+    void leave() noexcept;
+
+    int file;
+
+private:
+    void wake_closed(const detail::gate_lock& lock, detail::wake_batch& batch) noexcept;
+
+    detail::gate gate_;
+    engine* engine_;
+    detail::waiter* reader_ = nullptr;
+    detail::waiter* writer_ = nullptr;
+    registration** list_ = nullptr;
+    registration* next_ = nullptr;
+    registration* previous_ = nullptr;
+};
+
+struct descriptor {
+    explicit descriptor(int fd) noexcept : file(fd) {}
+
+    /// Registers with e, leaving the engine it was registered with before. 0 or -errno; -EALREADY while somebody waits there.
+    int move_to(engine& e) noexcept;
+
+    int file;                            // -1: closed
+    registration* registered = nullptr;  // null: nobody has waited yet
+};
+
+}  // namespace weft::engine_layer

@@ -1,0 +1,73 @@
+#pragma once
+
+/// What AddressSanitizer, ThreadSanitizer and valgrind must be told of fibers. Empty in a plain build.
+
+#include <cstddef>
+
+#include <weft/detail/config.hpp>
+
+#include "weft_config.hpp"
+
+#if WEFT_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if WEFT_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+#if WEFT_HAVE_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
+
+namespace weft::kernel {
+
+/// A stack that ran a fiber before still carries the poison of its last frames.
+inline void unpoison_stack([[maybe_unused]] void* lowest, [[maybe_unused]] std::size_t size) noexcept {
+#if WEFT_ASAN
+    __asan_unpoison_memory_region(lowest, size);
+#endif
+}
+
+inline unsigned register_stack([[maybe_unused]] void* lowest, [[maybe_unused]] void* top) noexcept {
+#if WEFT_HAVE_VALGRIND
+    return static_cast<unsigned>(VALGRIND_STACK_REGISTER(lowest, top));
+#else
+    return 0;
+#endif
+}
+
+inline void deregister_stack([[maybe_unused]] unsigned id) noexcept {
+#if WEFT_HAVE_VALGRIND
+    VALGRIND_STACK_DEREGISTER(id);
+#endif
+}
+
+inline void* create_tsan_fiber() noexcept {
+#if WEFT_TSAN
+    return __tsan_create_fiber(0);
+#else
+    return nullptr;
+#endif
+}
+
+inline void destroy_tsan_fiber([[maybe_unused]] void* fiber) noexcept {
+#if WEFT_TSAN
+    if (fiber) __tsan_destroy_fiber(fiber);
+#endif
+}
+
+inline void enter_tsan_fiber([[maybe_unused]] void* fiber) noexcept {
+#if WEFT_TSAN
+    __tsan_switch_to_fiber(fiber, 0);
+#endif
+}
+
+inline void* current_tsan_fiber() noexcept {
+#if WEFT_TSAN
+    return __tsan_get_current_fiber();
+#else
+    return nullptr;
+#endif
+}
+
+}  // namespace weft::kernel

@@ -1,0 +1,331 @@
+#include "kernel/scheduler.hpp"
+
+#include <cxxabi.h>
+#include <pthread.h>
+
+#include <algorithm>
+
+#include <weft/error.hpp>
+
+namespace weft::kernel {
+namespace {
+
+/// Tops of stacks differ by multiples of this, so that the frames that every switch touches do not all fall into the
+/// same sets of the first-level cache.
+constexpr std::size_t colour_step = 256;
+constexpr std::size_t colours = 5;
+
+}  // namespace
+
+scheduler::scheduler(std::size_t stack_size)
+    : running_(&own_stack_), own_stack_(*this), dispatcher_(*this), mailbox_(inbox::acquire()), stack_size_(stack_size) {
+    pools_.push_back(std::make_unique<stack_pool>(stack_size));
+    bridge_.reset(new boost_bridge(*this));
+}
+
+scheduler::~scheduler() {
+    enter();   // Boost frees contexts only where its dispatcher runs
+    retire_idle(0);
+    for (int i = 0; i < 4 && workers_; ++i) bridge_->dispatch();
+    leave();
+    if (workers_) detail::program_error("a loop was destroyed while fibers of it still exist");
+    inbox::give_back(mailbox_);
+}
+
+void scheduler::enter() {
+    if (this_thread().running) throw std::logic_error("a loop is already running on this thread");
+    if (this_thread().id == 0) assign_thread_id();
+    exceptions_ = reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
+    errno_ = &errno;
+    own_stack_.context = boost::fibers::context::active();
+    own_stack_.stack_pointer = stack_pointer_of(*own_stack_.context);
+    own_stack_.tsan_fiber = current_tsan_fiber();
+#if WEFT_ASAN
+    pthread_attr_t attributes;
+    if (::pthread_getattr_np(::pthread_self(), &attributes) == 0) {
+        void* lowest = nullptr;
+        std::size_t size = 0;
+        ::pthread_attr_getstack(&attributes, &lowest, &size);
+        own_stack_.stack = {static_cast<char*>(lowest), size, 0};
+        ::pthread_attr_destroy(&attributes);
+    }
+#endif
+    running_ = &own_stack_;
+    this_thread().running = this;
+    bridge_->install();
+    active_slot_ = bridge_->active_slot();
+}
+
+void scheduler::leave() noexcept {
+    bridge_->uninstall();
+    this_thread().running = nullptr;
+}
+
+void scheduler::begin_sanitizer_switch([[maybe_unused]] fiber& from, [[maybe_unused]] fiber& to) noexcept {
+#if WEFT_ASAN
+    __sanitizer_start_switch_fiber(&from.fake_stack, to.stack.lowest, to.stack.size);
+    sanitizer_pending_ = &to;
+#endif
+#if WEFT_TSAN
+    __tsan_switch_to_fiber(to.tsan_fiber, 0);
+#endif
+}
+
+void scheduler::finish_sanitizer_switch() noexcept {
+#if WEFT_ASAN
+    if (!sanitizer_pending_) return;
+    __sanitizer_finish_switch_fiber(sanitizer_pending_->fake_stack, nullptr, nullptr);
+    sanitizer_pending_ = nullptr;
+#endif
+}
+
+#if WEFT_TSAN
+// ThreadSanitizer keeps a stack of calls for each fiber: the function that switches must not be in it.
+[[gnu::noinline, gnu::no_sanitize("thread")]]
+#else
+[[gnu::always_inline]] inline
+#endif
+void scheduler::jump(fiber& from, fiber& to) noexcept {
+#if WEFT_INLINE_SWITCH
+    if (active_slot_) [[likely]] {
+        *active_slot_ = to.context;
+        void* load = *to.stack_pointer;
+        *to.stack_pointer = nullptr;   // as Boost has it: a running context has no stack pointer
+        switch_stacks(from.stack_pointer, load);
+        return;
+    }
+#endif
+    to.context->resume();
+}
+
+void scheduler::switch_to(fiber& to) noexcept {
+    fiber& from = *running_;
+    finish_sanitizer_switch();
+    save_and_load(from, to);
+    running_ = &to;
+    // The frame that comes after the next one is fetched while this one runs.
+    if (runnable* r = queue_.front()) __builtin_prefetch(r);
+    begin_sanitizer_switch(from, to);
+    jump(from, to);
+    finish_sanitizer_switch();
+#if WEFT_BOOST_SWAPS_EXCEPTION_STATE
+    *exceptions_ = from.exceptions;   // whoever resumed us may have gone through Boost, which then put its own there
+#endif
+}
+
+void scheduler::prepare_boost_switch(fiber& to) noexcept {
+    fiber& from = running_ == &own_stack_ ? dispatcher_ : *running_;   // the loop's own stack never asks Boost
+    finish_sanitizer_switch();
+#if !WEFT_BOOST_SWAPS_EXCEPTION_STATE
+    save_and_load(from, to);
+#endif
+    running_ = &to;
+    begin_sanitizer_switch(from, to);
+}
+
+void scheduler::switch_to_dispatcher(boost::fibers::context& c) noexcept {
+    if (!dispatcher_.context) {
+        dispatcher_.context = &c;
+        dispatcher_.stack_pointer = stack_pointer_of(c);
+        dispatcher_.tsan_fiber = create_tsan_fiber();
+    }
+    // Always by Boost: it happens once before the loop sleeps, and it is what find_active_slot() watches.
+    fiber& from = *running_;
+    finish_sanitizer_switch();
+    save_and_load(from, dispatcher_);
+    begin_sanitizer_switch(from, dispatcher_);
+    c.resume();
+    finish_sanitizer_switch();
+    running_ = &own_stack_;
+}
+
+void scheduler::run_worker(fiber& self) noexcept {
+    for (;;) {
+        finish_sanitizer_switch();
+        if (self.retire) return;   // Boost's terminate() asks pick_next() where to go
+        self.work->run();
+        self.work = nullptr;
+        runnable* r = queue_.front();
+        if (r && r->kind == runnable_kind::job && budget_ > 0) {
+            job& j = static_cast<job&>(*r);
+            if (j.stack_size == 0 || j.stack_size == self.stack.size) {   // the next job, on this stack: no switch at all
+                --budget_;
+                queue_.pop_front();
+                self.work = &j;
+                *errno_ = 0;
+                continue;
+            }
+        }
+        if (self.stack.size == pools_.front()->stack_size()) {
+            self.next = idle_;
+            idle_ = &self;
+            ++idle_count_;
+        } else {
+            self.retire = true;   // stacks of unusual sizes are not kept
+            return;
+        }
+        fiber& next = next_fiber();
+        if (&next != &self) switch_to(next);
+    }
+}
+
+fiber& scheduler::make_worker(std::size_t stack_size) {
+    stack_pool& pool = pool_for(stack_size);
+    const stack_pool::entry entry = pool.take();
+    char* top = entry.span.top() - sizeof(fiber);
+    top = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(top) & ~std::uintptr_t{63});
+    top -= entry.number % colours * colour_step;
+    fiber& f = *new (top) fiber(*this);
+    f.stack = entry.span;
+    f.stack_number = entry.number;
+    f.valgrind_stack = register_stack(entry.span.lowest, top);
+    f.tsan_fiber = create_tsan_fiber();
+    try {
+        enter_tsan_fiber(f.tsan_fiber);   // Boost runs the first instructions of the context while it makes it
+        bridge_->make_context(f, top, &worker_ended);
+        enter_tsan_fiber(running_->tsan_fiber);
+    } catch (...) {
+        enter_tsan_fiber(running_->tsan_fiber);
+        destroy_tsan_fiber(f.tsan_fiber);
+        deregister_stack(f.valgrind_stack);
+        pool.give_back(entry.number, false);
+        throw;
+    }
+    f.all_next = workers_;
+    if (workers_) workers_->all_previous = &f;
+    workers_ = &f;
+    ++worker_count_;
+    return f;
+}
+
+void scheduler::worker_ended(fiber& f) noexcept {
+    scheduler& s = *f.home;
+    if (f.all_previous) f.all_previous->all_next = f.all_next;
+    else s.workers_ = f.all_next;
+    if (f.all_next) f.all_next->all_previous = f.all_previous;
+    --s.worker_count_;
+    deregister_stack(f.valgrind_stack);
+    destroy_tsan_fiber(f.tsan_fiber);
+    const std::size_t number = f.stack_number;
+    stack_pool& pool = s.pool_for(f.stack.size);
+    // SAFETY: Boost calls this on the loop's side, when the worker's stack is not run on any more.
+    pool.give_back(number, true);
+}
+
+stack_pool& scheduler::pool_for(std::size_t stack_size) {
+    if (stack_size == 0) return *pools_.front();
+    for (auto& pool : pools_)
+        if (pool->stack_size() == stack_size) return *pool;
+    auto pool = std::make_unique<stack_pool>(stack_size);
+    for (auto& other : pools_)
+        if (other->stack_size() == pool->stack_size()) return *other;   // the same, once rounded
+    pools_.push_back(std::move(pool));
+    return *pools_.back();
+}
+
+void scheduler::start(job& j) noexcept {
+    fiber* worker = take_worker(j.stack_size);
+    if (!worker) {
+        try {
+            worker = &make_worker(j.stack_size);
+        } catch (...) {
+            j.refuse();
+            return;
+        }
+    }
+    worker->work = &j;
+    switch_to(*worker);
+}
+
+void scheduler::start_now(job& j) noexcept {
+    fiber* worker = take_worker(j.stack_size);
+    if (!worker) {
+        // Boost makes contexts on any stack; the caller's is as good as the loop's.
+        try {
+            worker = &make_worker(j.stack_size);
+        } catch (...) {
+            j.refuse();
+            return;
+        }
+    }
+    worker->work = &j;
+    queue_.push_front(*running_);
+    switch_to(*worker);
+}
+
+void scheduler::run_ready(int budget) noexcept {
+    budget_ = budget;
+    while (budget_ > 0 && !queue_.empty()) {
+        --budget_;
+        runnable& r = queue_.pop_front();
+        switch (r.kind) {
+            case runnable_kind::fiber:
+                switch_to(static_cast<fiber&>(r));
+                break;
+            case runnable_kind::job:
+                start(static_cast<job&>(r));
+                break;
+            case runnable_kind::callback: {
+                auto& c = static_cast<callback&>(r);
+                c.run(c);
+                break;
+            }
+        }
+    }
+}
+
+void scheduler::fire_timers(time_point now) noexcept {
+    while (timer* t = timers_.take_due(now)) t->fire(*t);
+}
+
+void scheduler::trim() noexcept {
+    if (idle_count_ > idle_high_water) retire_idle(std::max(idle_high_water, idle_count_ - 256));
+}
+
+void scheduler::retire_idle(std::size_t keep) noexcept {
+    if (idle_count_ <= keep) return;
+    const int saved = budget_;
+    budget_ = 0;   // a retiring worker comes straight back here
+    while (idle_count_ > keep) {
+        fiber& worker = *idle_;
+        idle_ = static_cast<fiber*>(worker.next);
+        --idle_count_;
+        worker.retire = true;
+        switch_to(worker);
+    }
+    budget_ = saved;
+    bridge_->dispatch();   // frees what has ended
+}
+
+void scheduler::at_close(void (*f)(void*) noexcept, void* argument) { at_close_.push_back({f, argument}); }
+
+void scheduler::cancel_at_close(void (*f)(void*) noexcept, void* argument) noexcept {
+    auto found = std::find_if(at_close_.begin(), at_close_.end(),
+                              [&](const close_entry& e) { return e.f == f && e.argument == argument; });
+    if (found != at_close_.end()) at_close_.erase(found);
+}
+
+void scheduler::close_notify() noexcept {
+    while (!at_close_.empty()) {
+        const close_entry last = at_close_.back();
+        at_close_.pop_back();
+        last.f(last.argument);
+    }
+}
+
+timer_queue* current_timers() noexcept {
+    scheduler* s = scheduler::current();
+    return s ? &s->timers() : nullptr;
+}
+
+void at_loop_close(void (*f)(void*) noexcept, void* argument) {
+    scheduler* s = scheduler::current();
+    if (!s) throw no_running_loop("at_loop_close");
+    s->at_close(f, argument);
+}
+
+void cancel_at_loop_close(void (*f)(void*) noexcept, void* argument) noexcept {
+    if (scheduler* s = scheduler::current()) s->cancel_at_close(f, argument);
+}
+
+}  // namespace weft::kernel

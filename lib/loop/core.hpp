@@ -1,0 +1,52 @@
+#pragma once
+
+/// core: one loop, composed of its layers' states in order, and one turn of it.
+///
+/// A turn, in this order:
+///   1. deliver the inbox: wakes and calls from other threads become ready
+///   2. fire the timers that are due: their fibers and callbacks become ready
+///   3. run what is ready, oldest first, at most turn_budget switches
+///   4. serve Boost.Fiber's dispatcher, if something was left for it
+///   5. ask the engine: without waiting if anything is ready, else until the next deadline or the doorbell
+///
+/// Invariants: all of it runs on the loop's own stack and thread. A turn that finds nothing to do sleeps only after
+/// inbox::fall_asleep() agreed, so no wake from another thread is missed.
+
+#include <memory>
+
+#include "engine/engine.hpp"
+#include "kernel/overflow.hpp"
+#include "kernel/scheduler.hpp"
+
+namespace weft::loop_layer {
+
+/// Which engine to make.
+enum class engine_choice { epoll };
+
+class core {
+public:
+    explicit core(std::size_t stack_size, engine_choice choice);
+    ~core();
+    core(const core&) = delete;
+    core& operator=(const core&) = delete;
+
+    /// One turn. \param latest  do not sleep beyond this
+    void turn(detail::time_point latest = detail::time_point::max()) noexcept;
+    /// The turn that runs now, or the next, does not sleep: what the loop was driven for has come.
+    void do_not_sleep() noexcept { awake_ = true; }
+
+    // In order of construction; torn down in reverse.
+    kernel::overflow_guard overflow;
+    kernel::scheduler scheduler;
+    std::unique_ptr<engine_layer::engine> engine;
+
+    /// Switches and callbacks between two looks at the operating system.
+    static constexpr int turn_budget = 256;
+
+private:
+    void sleep(detail::time_point latest) noexcept;
+
+    bool awake_ = false;
+};
+
+}  // namespace weft::loop_layer

@@ -1,0 +1,135 @@
+// run and runner: how a loop starts, is driven by its main task, and ends.
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <vector>
+
+#include <weft/run.hpp>
+
+#include "kernel/scheduler.hpp"
+#include "task/loop_state.hpp"
+
+namespace weft {
+namespace {
+
+using detail::loop_state;
+
+/// Ctrl-C, for the one loop that runs on the main thread. The handler may run at any instruction: it reads one pointer and
+/// rings a bell. SA_RESETHAND: the second Ctrl-C kills as usual.
+class interrupt_watch {
+public:
+    explicit interrupt_watch(loop_state& s) {
+        if (!s.options.handle_sigint || ::getpid() != ::syscall(SYS_gettid)) return;
+        struct sigaction now {};
+        if (::sigaction(SIGINT, nullptr, &now) < 0 || now.sa_flags & SA_SIGINFO || now.sa_handler != SIG_DFL) return;
+        came_.store(false, std::memory_order_relaxed);
+        bell_.store(&s.core.scheduler.mailbox(), std::memory_order_release);
+        struct sigaction ours {};
+        ours.sa_handler = [](int) {
+            came_.store(true, std::memory_order_release);
+            if (kernel::inbox* bell = bell_.load(std::memory_order_acquire)) bell->ring();
+        };
+        ours.sa_flags = static_cast<int>(SA_RESETHAND);
+        ::sigemptyset(&ours.sa_mask);
+        watching_ = ::sigaction(SIGINT, &ours, nullptr) == 0;
+    }
+
+    ~interrupt_watch() {
+        if (!watching_) return;
+        bell_.store(nullptr, std::memory_order_release);
+        struct sigaction now {};
+        // Whoever took SIGINT over meanwhile keeps it.
+        if (::sigaction(SIGINT, nullptr, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
+            (static_cast<unsigned>(now.sa_flags) & SA_RESETHAND)) {
+            struct sigaction standard {};
+            standard.sa_handler = SIG_DFL;
+            ::sigemptyset(&standard.sa_mask);
+            ::sigaction(SIGINT, &standard, nullptr);
+        }
+    }
+
+    bool take() noexcept { return watching_ && came_.exchange(false, std::memory_order_acq_rel); }
+
+private:
+    inline static std::atomic<bool> came_{false};
+    inline static std::atomic<kernel::inbox*> bell_{nullptr};
+    bool watching_ = false;
+};
+
+/// Cancels every task, also those born meanwhile, and makes turns until all have ended.
+void end_all_tasks(loop_state& s) {
+    s.closing = true;   // from here on the last task to end keeps the turn from sleeping
+    std::vector<task_handle> ending = s.tasks();
+    for (const task_handle& t : ending) t.cancel("the loop is closing");
+    while (s.first_task) s.core.turn();
+    for (const task_handle& t : ending) {
+        detail::task_core& core = *t.core();
+        if (!core.error() || core.cancelled() || core.retrieved()) continue;
+        core.mark_retrieved();
+        s.report({"a task failed while the loop was closing", core.error(), t});
+    }
+    ending.clear();
+    // Done callbacks of the last tasks, and reports of exceptions nobody took, are one turn away.
+    s.core.turn(detail::time_point::min());
+    while (s.first_task) s.core.turn();
+}
+
+}  // namespace
+
+runner::runner(run_options options) : state_(std::make_unique<loop_state>(detail::with_environment(options))) {}
+
+runner::~runner() { close(); }
+
+void runner::enter() {
+    if (!state_) throw invalid_state("runner::run: the runner is closed");
+    if (kernel::scheduler::current())
+        throw std::logic_error("run: a loop is running on this thread already; call the function, or create_task it");
+    state_->core.scheduler.enter();
+}
+
+void runner::leave() noexcept { state_->core.scheduler.leave(); }
+
+void runner::drive(const task_handle& main) {
+    loop_state& s = *state_;
+    bool interrupted_by_user = false;
+    interrupt_watch sigint(s);
+    struct end_watch : detail::joiner {
+        loop_state* loop;
+    } end;
+    end.loop = &s;
+    end.completed = [](detail::joiner& j, detail::task_core&, const detail::gate_lock&, detail::wake_batch&) noexcept {
+        static_cast<end_watch&>(j).loop->core.do_not_sleep();
+    };
+    main.core()->add_joiner(end);
+    while (!main.done()) {
+        s.core.turn();
+        if (sigint.take()) {
+            interrupted_by_user = true;
+            main.cancel("interrupted");
+        }
+    }
+    if (interrupted_by_user && main.cancelled() && main.uncancel() == 0) {
+        main.exception();
+        throw interrupted();
+    }
+}
+
+loop& runner::get_loop() {
+    if (!state_) throw invalid_state("runner::get_loop: the runner is closed");
+    return state_->facade;
+}
+
+void runner::close() {
+    if (!state_) return;
+    if (kernel::scheduler::current())
+        detail::program_error("a runner was closed, or destroyed, inside a running loop; let its run return first");
+    state_->core.scheduler.enter();
+    end_all_tasks(*state_);
+    state_->core.scheduler.leave();
+    state_.reset();
+}
+
+}  // namespace weft

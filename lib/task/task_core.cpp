@@ -1,0 +1,241 @@
+#include <weft/detail/task_core.hpp>
+
+#include <vector>
+
+#include <weft/error.hpp>
+#include <weft/task.hpp>
+
+#include "kernel/park.hpp"
+#include "kernel/scheduler.hpp"
+#include "task/loop_state.hpp"
+#include "task/extras.hpp"
+
+namespace weft::detail {
+
+task_core::~task_core() { delete extras_; }
+
+task_core::extras& task_core::more() {
+    if (!extras_) {
+        extras_ = new extras;
+        extras_->update.task = this;
+    }
+    return *extras_;
+}
+
+task_core* task_core::current() noexcept {
+    kernel::scheduler* s = kernel::scheduler::current();
+    return s ? static_cast<task_core*>(s->running_fiber().work) : nullptr;
+}
+
+task_core& task_core::require_current(const char* what) {
+    if (task_core* t = current()) return *t;
+    if (!kernel::scheduler::current()) throw no_running_loop(what);
+    throw no_running_task(what);
+}
+
+void task_core::run() noexcept {
+    fiber_ = &kernel::scheduler::current()->running_fiber();
+    if (cancel_deliverable) {   // before its first turn: the function never runs
+        cancelled_ = true;
+        error_ = std::make_exception_ptr(weft::cancelled(take_request()));
+    } else {
+        try {
+            invoke();
+        } catch (const weft::cancelled&) {
+            cancelled_ = true;
+            error_ = std::current_exception();
+        } catch (...) {
+            error_ = std::current_exception();
+        }
+    }
+    discard();
+    finish();
+}
+
+void task_core::refuse() noexcept {
+    error_ = std::current_exception();
+    discard();
+    finish();
+}
+
+void task_core::finish() noexcept {
+    loop_state& loop = *home_;
+    std::vector<extras::callback> callbacks;
+    {
+        wake_batch batch;
+        gate_lock lock(gate_);
+        bottom_.undelivered = 0;
+        cancel_deliverable = false;
+        fiber_ = nullptr;
+        done_.store(true, std::memory_order_release);
+        while (joiner* j = first_joiner_) {
+            first_joiner_ = j->next;
+            j->linked = false;
+            j->completed(*j, *this, lock, batch);
+        }
+        last_joiner_ = nullptr;
+        if (extras_) callbacks.swap(extras_->callbacks);
+        lock.leave();
+    }   // wakes the batch
+    for (extras::callback& c : callbacks) {
+        retain();
+        loop.facade.call_soon([keep = task_handle(this), f = std::move(c.f)]() mutable { f(*keep.core()); });
+    }
+    loop.remove(*this);
+    release();
+}
+
+void task_core::last_released() noexcept {
+    if (error_ && !cancelled_ && !retrieved_.load(std::memory_order_relaxed)) {
+        // Alive once more, for the handler to see.
+        references_.store(1, std::memory_order_relaxed);
+        mark_retrieved();
+        const std::uint64_t serial = loop_serial_;
+        loop_state::report_from_anywhere(serial, {"task exception was never retrieved", error_, task_handle(this)});
+        return;
+    }
+    delete this;
+}
+
+const char* task_core::describe() const noexcept {
+    if (extras_ && !extras_->name.empty()) return extras_->name.c_str();
+    static char text[32];   // only for a process that is about to die
+    char* end = text + sizeof text - 1;
+    std::uint64_t number = id_;
+    do *--end = static_cast<char>('0' + number % 10);
+    while (number /= 10);
+    for (const char* prefix = "-ksat"; *prefix; ++prefix) *--end = *prefix;
+    return end;
+}
+
+std::string task_core::name() {
+    gate_lock lock(gate_);
+    if (extras_ && !extras_->name.empty()) return extras_->name;
+    return "task-" + std::to_string(id_);
+}
+
+void task_core::set_name(std::string name) {
+    gate_lock lock(gate_);
+    more().name.swap(name);
+}
+
+bool task_core::add_joiner(joiner& j) noexcept {
+    gate_lock lock(gate_);
+    if (done_.load(std::memory_order_relaxed)) return false;
+    j.next = nullptr;
+    j.previous = last_joiner_;
+    j.linked = true;
+    (last_joiner_ ? last_joiner_->next : first_joiner_) = &j;
+    last_joiner_ = &j;
+    return true;
+}
+
+bool task_core::remove_joiner(joiner& j) noexcept {
+    gate_lock lock(gate_);
+    if (!j.linked) return false;
+    j.linked = false;
+    (j.previous ? j.previous->next : first_joiner_) = j.next;
+    (j.next ? j.next->previous : last_joiner_) = j.previous;
+    return true;
+}
+
+namespace {
+
+struct waiting_joiner : joiner {
+    waiting_joiner(const char* what, const task_core& t) : self(what, &t) {
+        completed = [](joiner& j, task_core&, const gate_lock& lock, wake_batch& batch) noexcept {
+            auto& w = static_cast<waiting_joiner&>(j).self;
+            if (w.claim(lock)) batch.add(w);
+        };
+    }
+    waiter self;
+};
+
+}  // namespace
+
+void task_core::join(const char* what) {
+    if (done()) return;
+    if (this == current()) throw std::logic_error(std::string(what) + ": a task cannot wait for its own end");
+    waiting_joiner j(what, *this);
+    if (!add_joiner(j)) return;
+    const wait_outcome outcome = park(j.self);
+    if (outcome != wait_outcome::woken) remove_joiner(j);
+    woken_or_throw(outcome);
+}
+
+void task_core::join_forwarding(const char* what) {
+    if (done()) return;
+    task_core* self = current();
+    if (this == self) throw std::logic_error(std::string(what) + ": a task cannot wait for its own end");
+    bool forwarded = false;
+    std::string message;
+    while (!done()) {
+        waiting_joiner j(what, *this);
+        if (!add_joiner(j)) break;
+        if (park(j.self) != wait_outcome::cancelled) break;
+        remove_joiner(j);
+        message = self->take_request();
+        forwarded = true;
+        cancel(message);
+    }
+    if (forwarded) throw weft::cancelled(message);
+}
+
+std::uint64_t task_core::add_callback(std::function<void(task_core&)> f) {
+    {
+        gate_lock lock(gate_);
+        if (!done_.load(std::memory_order_relaxed)) {
+            extras& e = more();
+            e.callbacks.push_back({e.next_callback, std::move(f)});
+            return e.next_callback++;
+        }
+    }
+    auto call = [keep = (retain(), task_handle(this)), f = std::move(f)] { f(*keep.core()); };
+    if (loop_state* here = loop_state::current(); here && here->serial == loop_serial_) {
+        here->facade.call_soon(std::move(call));
+        return 0;
+    }
+    if (!loop_state::if_open(loop_serial_, [&](loop_state& s) { s.facade.call_soon_threadsafe(call); }))
+        throw invalid_state("add_done_callback: the task is done and its loop is closed: nothing would call it");
+    return 0;
+}
+
+bool task_core::remove_callback(std::uint64_t number) noexcept {
+    std::function<void(task_core&)> removed;   // destroyed outside of the gate
+    gate_lock lock(gate_);
+    if (!extras_) return false;
+    auto& all = extras_->callbacks;
+    for (auto c = all.begin(); c != all.end(); ++c) {
+        if (c->number != number) continue;
+        removed.swap(c->f);
+        all.erase(c);
+        lock.leave();
+        return true;
+    }
+    return false;
+}
+
+void require_loop(const char* what) {
+    if (!loop_state::current()) throw no_running_loop(what);
+}
+
+void spawn(task_core& t, const spawn_options& options, const char* what) {
+    loop_state* loop = loop_state::current();
+    if (!loop) throw no_running_loop(what);
+    if (options.stack_size != 0) {
+        if (options.stack_size < kernel::stack_pool::smallest || options.stack_size > kernel::stack_pool::largest) {
+            t.release();
+            throw std::invalid_argument("task_options::stack_size=" + std::to_string(options.stack_size) +
+                                        ": must be between 16384 bytes and 64 GiB");
+        }
+        t.stack_size = options.stack_size;
+    }
+    t.created_at_ = __builtin_return_address(0);
+    loop->add(t);
+    if (options.name && !options.name->empty()) t.set_name(*options.name);
+    if (loop->closing) t.cancel("the loop is closing");
+    if (options.eager) loop->core.scheduler.start_now(t);
+    else loop->core.scheduler.ready(t);
+}
+
+}  // namespace weft::detail
