@@ -151,7 +151,7 @@ public:
         } else {
             T& value = taken(core);
             if constexpr (std::is_copy_constructible_v<T>)
-                if (!core.only_reference()) return T(value);
+                if (core.references() != 1) return T(value);
             return T(std::move(value));
         }
     }

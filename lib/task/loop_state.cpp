@@ -133,21 +133,23 @@ void loop_state::report_from_anywhere(std::uint64_t serial, exception_context co
     if (!posted) print_exception(*shared);
 }
 
+std::string describe_exception(const std::exception_ptr& error) {
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+        return readable(typeid(e).name()) + ": " + e.what();
+    } catch (const cancelled& c) {
+        return "weft::cancelled" + (c.message().empty() ? std::string() : ": " + c.message());
+    } catch (...) {
+        const std::type_info* type = abi::__cxa_current_exception_type();
+        return type ? readable(type->name()) : std::string("unknown exception");
+    }
+}
+
 void print_exception(const exception_context& context) noexcept {
     std::string text = "weft: " + context.message;
     if (context.task) text += " (task '" + context.task.name() + "')";
-    if (context.exception) {
-        try {
-            std::rethrow_exception(context.exception);
-        } catch (const std::exception& e) {
-            text += ": " + readable(typeid(e).name()) + ": " + e.what();
-        } catch (const cancelled& c) {
-            text += ": weft::cancelled" + (c.message().empty() ? std::string() : ": " + c.message());
-        } catch (...) {
-            const std::type_info* type = abi::__cxa_current_exception_type();
-            text += ": " + (type ? readable(type->name()) : std::string("unknown exception"));
-        }
-    }
+    if (context.exception) text += ": " + describe_exception(context.exception);
     text += '\n';
     std::fputs(text.c_str(), stderr);
 }

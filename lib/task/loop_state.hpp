@@ -69,6 +69,9 @@ struct loop_state {
     bool debug;
 };
 
+/// "type: what()".
+std::string describe_exception(const std::exception_ptr& error);
+
 /// Prints what the default exception handler prints.
 void print_exception(const exception_context& context) noexcept;
 

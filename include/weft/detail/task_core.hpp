@@ -52,7 +52,7 @@ public:
         if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) last_released();
     }
 
-    bool only_reference() const noexcept { return references_.load(std::memory_order_acquire) == 1; }
+    std::uint32_t references() const noexcept { return references_.load(std::memory_order_acquire); }
 
     // Any thread.
     bool done() const noexcept { return done_.load(std::memory_order_acquire); }
@@ -108,6 +108,7 @@ private:
     friend struct loop_state;
     friend void spawn(task_core& t, const spawn_options& options, const char* what);
     friend void throw_cancelled();
+    friend class gathered;
     struct extras;
 
     void finish() noexcept;
