@@ -4,7 +4,7 @@
 #include "body_file.hpp"
 #include "dialer.hpp"
 #include "http_client.hpp"
-#include "outcome.hpp"
+#include "result.hpp"
 #include "url.hpp"
 
 #include <chrono>
@@ -20,15 +20,6 @@ namespace fetch {
 struct job {
     url address;
     std::chrono::nanoseconds timeout;
-};
-
-struct result {
-    outcome how = outcome::unfinished;
-    int status = 0;  ///< 0: no answer came
-    std::uint64_t body_bytes = 0;
-    std::chrono::nanoseconds duration{};
-    int redirects = 0;
-    std::string detail;  ///< what to say beside the outcome; may be empty
 };
 
 struct fetch_settings {

@@ -2,8 +2,8 @@
 // The pages of the built-in site: how each is served, and what a fetch of it promises to give.
 
 #include "dns_server.hpp"
-#include "fetcher.hpp"
 #include "outcome.hpp"
+#include "result.hpp"
 
 #include <chrono>
 #include <cstddef>

@@ -5,7 +5,8 @@
 // list` keeps the bar on the screen and out of the file. Printing is plain stdio, which may block the thread
 // for as long as a terminal is stopped; so does every program's.
 
-#include "fetcher.hpp"
+#include "result.hpp"
+#include "url.hpp"
 
 #include <chrono>
 #include <cstddef>
