@@ -18,7 +18,7 @@ namespace {
 // RFC 1035, 4.1: a header of 12 bytes, then the question: labels, each with its length in front, up to an
 // empty one, then type and class.
 constexpr std::size_t header_size = 12;
-constexpr std::uint16_t type_a = 1;
+constexpr std::uint16_t type_a = 1, type_soa = 6;
 constexpr std::uint16_t class_in = 1;
 constexpr unsigned char no_error = 0, no_such_name = 3;
 
@@ -72,6 +72,33 @@ void append_number(std::string& to, std::uint32_t value, int bytes) {
         to += static_cast<char>(value >> shift & 0xff);
 }
 
+// One resource record. `owner` is in the wire's form.
+void append_record(std::string& to, const std::string& owner, std::uint16_t type, const std::string& data) {
+    constexpr std::uint32_t seconds_to_keep = 60;
+    to += owner;
+    append_number(to, type, 2);
+    append_number(to, class_in, 2);
+    append_number(to, seconds_to_keep, 4);
+    append_number(to, static_cast<std::uint32_t>(data.size()), 2);
+    to += data;
+}
+
+std::string address_data(const std::string& address) {
+    in_addr number{};
+    inet_pton(AF_INET, address.c_str(), &number);
+    std::string data;
+    append_number(data, ntohl(number.s_addr), 4);
+    return data;
+}
+
+// Goes with every "there is none": its last number says how long that may be remembered (RFC 2308).
+std::string authority_data() {
+    std::string data(2, '\0');  // the root, for the server and for its master
+    for (std::uint32_t number : {1U, 60U, 60U, 60U, 60U})
+        append_number(data, number, 4);
+    return data;
+}
+
 // `entry` null: there is no such name. With an entry, any type but A has no data.
 std::string make_answer(std::string_view packet, const question& asked, const dns_entry* entry) {
     const bool answered = entry != nullptr && asked.type == type_a;
@@ -79,18 +106,14 @@ std::string make_answer(std::string_view packet, const question& asked, const dn
     answer +=
         static_cast<char>(0x84 | (byte_at(packet, 2) & 0x01));  // an answer, authoritative; RD as it came
     answer += static_cast<char>(0x80 | (entry != nullptr ? no_error : no_such_name));
-    for (std::uint32_t count : {1U, answered ? 1U : 0U, 0U, 0U})
+    for (std::uint32_t count : {1U, answered ? 1U : 0U, answered ? 0U : 1U, 0U})
         append_number(answer, count, 2);
     answer += asked.raw;
     if (answered) {
-        append_number(answer, 0xc000 | header_size, 2);  // the name: where it stands in the question
-        append_number(answer, type_a, 2);
-        append_number(answer, class_in, 2);
-        append_number(answer, 60, 4);  // seconds that it may be remembered
-        append_number(answer, 4, 2);
-        in_addr address{};
-        inet_pton(AF_INET, entry->address.c_str(), &address);
-        append_number(answer, ntohl(address.s_addr), 4);
+        append_record(answer, "\xc0\x0c", type_a,
+                      address_data(entry->address));  // owner: the name at byte 12
+    } else {
+        append_record(answer, std::string(1, '\0'), type_soa, authority_data());
     }
     return answer;
 }

@@ -54,7 +54,7 @@ const char* to_string(outcome value) {
     case outcome::too_many_redirects:
         return "too many redirects";
     case outcome::unsupported:
-        return "not supported";
+        return "unsupported";
     case outcome::timed_out:
         return "timed out";
     case outcome::not_written:
