@@ -49,6 +49,7 @@ struct alignas(64) fiber : runnable {
     bool retire = false;                         // return from the worker's function when next resumed
     bool foreign = false;                        // a fiber of Boost's own, not one of our workers
 
+    fiber* parkable = this;                      // null for the loop's own stack
     job* work = nullptr;                         // null: idle, the loop's own stack, or a foreign fiber
     scheduler* home;
     detail::waiter* waiting = nullptr;           // what it is parked on

@@ -113,25 +113,9 @@ wait_outcome park_fiber(waiter& w, time_point deadline) noexcept {
 
 }  // namespace
 
-waiter::waiter(const char* what, const void* object) : what_(what), object_(object) {
-    home_ = kernel::scheduler::current();
-    if (!home_) {
-        fiber_ = nullptr;
-        return;
-    }
-    if (!home_->may_park()) throw no_running_task(what);
-    fiber_ = &home_->running_fiber();
-}
+void waiter::refuse(const char* what) { throw no_running_task(what); }
 
-bool waiter::claim(const gate_lock& lock) noexcept {
-    if (lock.biased() && home_ && home_ == kernel::scheduler::current()) {
-        // SAFETY: nobody else can be deciding: other wakers need the gate, timers and cancellations run on this thread.
-        if (state_.load(std::memory_order_relaxed) != armed) return false;
-        state_.store(woken, std::memory_order_relaxed);
-        return true;
-    }
-    return internals::decide(*this, woken);
-}
+bool waiter::claim_shared() noexcept { return internals::decide(*this, woken); }
 
 void waiter::wake(waiter& w) noexcept {
     if (!w.fiber_) {

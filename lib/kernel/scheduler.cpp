@@ -50,8 +50,10 @@ void scheduler::enter() {
         ::pthread_attr_destroy(&attributes);
     }
 #endif
-    running_ = &own_stack_;
-    this_thread().running = this;
+    own_stack_.parkable = nullptr;
+    thread_ = &this_thread();
+    set_running(own_stack_);
+    thread_->running = this;
     bridge_->install();
     active_slot_ = bridge_->active_slot();
 }
@@ -61,56 +63,12 @@ void scheduler::leave() noexcept {
     this_thread().running = nullptr;
 }
 
-void scheduler::begin_sanitizer_switch([[maybe_unused]] fiber& from, [[maybe_unused]] fiber& to) noexcept {
-#if WEFT_ASAN
-    __sanitizer_start_switch_fiber(&from.fake_stack, to.stack.lowest, to.stack.size);
-    sanitizer_pending_ = &to;
-#endif
-#if WEFT_TSAN
-    __tsan_switch_to_fiber(to.tsan_fiber, 0);
-#endif
-}
-
-void scheduler::finish_sanitizer_switch() noexcept {
-#if WEFT_ASAN
-    if (!sanitizer_pending_) return;
-    __sanitizer_finish_switch_fiber(sanitizer_pending_->fake_stack, nullptr, nullptr);
-    sanitizer_pending_ = nullptr;
-#endif
-}
-
-#if WEFT_TSAN
 // ThreadSanitizer keeps a stack of calls for each fiber: the function that switches must not be in it.
+#if WEFT_TSAN
 [[gnu::noinline, gnu::no_sanitize("thread")]]
-#else
-[[gnu::always_inline]] inline
 #endif
-void scheduler::jump(fiber& from, fiber& to) noexcept {
-#if WEFT_INLINE_SWITCH
-    if (active_slot_) [[likely]] {
-        *active_slot_ = to.context;
-        void* load = *to.stack_pointer;
-        *to.stack_pointer = nullptr;   // as Boost has it: a running context has no stack pointer
-        switch_stacks(from.stack_pointer, load);
-        return;
-    }
-#endif
+void scheduler::jump(fiber& to) noexcept {
     to.context->resume();
-}
-
-void scheduler::switch_to(fiber& to) noexcept {
-    fiber& from = *running_;
-    finish_sanitizer_switch();
-    save_and_load(from, to);
-    running_ = &to;
-    // The frame that comes after the next one is fetched while this one runs.
-    if (runnable* r = queue_.front()) __builtin_prefetch(r);
-    begin_sanitizer_switch(from, to);
-    jump(from, to);
-    finish_sanitizer_switch();
-#if WEFT_BOOST_SWAPS_EXCEPTION_STATE
-    *exceptions_ = from.exceptions;   // whoever resumed us may have gone through Boost, which then put its own there
-#endif
 }
 
 void scheduler::prepare_boost_switch(fiber& to) noexcept {
@@ -119,7 +77,7 @@ void scheduler::prepare_boost_switch(fiber& to) noexcept {
 #if !WEFT_BOOST_SWAPS_EXCEPTION_STATE
     save_and_load(from, to);
 #endif
-    running_ = &to;
+    set_running(to);
     begin_sanitizer_switch(from, to);
 }
 
@@ -136,7 +94,7 @@ void scheduler::switch_to_dispatcher(boost::fibers::context& c) noexcept {
     begin_sanitizer_switch(from, dispatcher_);
     c.resume();
     finish_sanitizer_switch();
-    running_ = &own_stack_;
+    set_running(own_stack_);
 }
 
 void scheduler::run_worker(fiber& self) noexcept {

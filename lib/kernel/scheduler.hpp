@@ -25,6 +25,7 @@
 #include <memory>
 #include <vector>
 
+#include <weft/detail/thread_state.hpp>
 #include <weft/detail/waiter.hpp>
 
 #include "kernel/boost_bridge.hpp"
@@ -34,7 +35,6 @@
 #include "kernel/sanitizers.hpp"
 #include "kernel/stack_pool.hpp"
 #include "kernel/switch.hpp"
-#include "kernel/thread_state.hpp"
 #include "kernel/timer_queue.hpp"
 
 namespace weft::engine_layer {
@@ -130,7 +130,8 @@ private:
     void save_and_load(fiber& from, fiber& to) noexcept;
     void begin_sanitizer_switch(fiber& from, fiber& to) noexcept;
     void finish_sanitizer_switch() noexcept;
-    void jump(fiber& from, fiber& to) noexcept;
+    void set_running(fiber& f) noexcept;
+    static void jump(fiber& to) noexcept;   // the switch as Boost.Fiber makes it
 
     fiber* take_worker(std::size_t stack_size) noexcept;   // an idle one, or null
     fiber& make_worker(std::size_t stack_size);            // throws std::bad_alloc; on the loop's own stack
@@ -144,6 +145,7 @@ private:
     int budget_ = 0;
     exception_state* exceptions_ = nullptr;                // this thread's, in the C++ runtime
     int* errno_ = nullptr;                                 // this thread's
+    thread_state* thread_ = nullptr;                       // this thread's
     boost::fibers::context** active_slot_ = nullptr;       // bridge_'s
     fiber* idle_ = nullptr;                                // workers without a job, last used first, default stacks
     std::size_t idle_count_ = 0;
@@ -177,6 +179,52 @@ inline void scheduler::save_and_load(fiber& from, fiber& to) noexcept {
     *exceptions_ = to.exceptions;
     from.saved_errno = *errno_;
     *errno_ = to.saved_errno;
+}
+
+inline void scheduler::begin_sanitizer_switch([[maybe_unused]] fiber& from, [[maybe_unused]] fiber& to) noexcept {
+#if WEFT_ASAN
+    __sanitizer_start_switch_fiber(&from.fake_stack, to.stack.lowest, to.stack.size);
+    sanitizer_pending_ = &to;
+#endif
+#if WEFT_TSAN
+    __tsan_switch_to_fiber(to.tsan_fiber, 0);
+#endif
+}
+
+inline void scheduler::finish_sanitizer_switch() noexcept {
+#if WEFT_ASAN
+    if (!sanitizer_pending_) return;
+    __sanitizer_finish_switch_fiber(sanitizer_pending_->fake_stack, nullptr, nullptr);
+    sanitizer_pending_ = nullptr;
+#endif
+}
+
+inline void scheduler::set_running(fiber& f) noexcept {
+    running_ = &f;
+    thread_->parkable = f.parkable;
+}
+
+inline void scheduler::switch_to(fiber& to) noexcept {
+    fiber& from = *running_;
+    finish_sanitizer_switch();
+    save_and_load(from, to);
+    set_running(to);
+    // The fiber that comes after the next one is fetched while this one runs.
+    if (runnable* r = queue_.front()) __builtin_prefetch(r);
+    begin_sanitizer_switch(from, to);
+#if WEFT_INLINE_SWITCH && !WEFT_TSAN
+    if (active_slot_) [[likely]] {
+        *active_slot_ = to.context;
+        void* load = *to.stack_pointer;
+        *to.stack_pointer = nullptr;   // as Boost has it: a running context has no stack pointer
+        switch_stacks(from.stack_pointer, load);
+    } else
+#endif
+        jump(to);
+    finish_sanitizer_switch();
+#if WEFT_BOOST_SWAPS_EXCEPTION_STATE
+    *exceptions_ = from.exceptions;   // whoever resumed us may have gone through Boost, which then put its own there
+#endif
 }
 
 inline fiber& scheduler::next_fiber() noexcept {

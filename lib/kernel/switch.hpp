@@ -57,9 +57,10 @@ namespace weft::kernel {
         "jmp     *%%r8\n"
         "1:\n\t"
         "movq    %%r12, %%rsp\n\t"
-        : [save] "+r"(save), [load] "+r"(load)
+        // Named registers: with frame pointers only rbx would be left to choose.
+        : [save] "+D"(save), [load] "+S"(load)
         :
-        : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0",
+        : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0",
           "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
           "xmm14", "xmm15"
 #if defined(__AVX512F__)

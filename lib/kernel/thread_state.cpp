@@ -1,10 +1,10 @@
-#include "kernel/thread_state.hpp"
+#include <weft/detail/thread_state.hpp>
 
 #include <atomic>
 
 namespace weft::kernel {
 
-thread_local thread_state current_thread;
+constinit thread_local thread_state current_thread;
 
 std::uint32_t assign_thread_id() noexcept {
     static std::atomic<std::uint32_t> last{0};   // ids only need to differ: relaxed

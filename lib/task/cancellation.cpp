@@ -115,7 +115,7 @@ request_scope::request_scope(const char* what) : task_(&task_core::require_curre
 }
 
 request_scope::~request_scope() {
-    withdraw();
+    if (raised_) withdraw();
     if (frame_ == &own_) task_->pop_frame(own_);
 }
 

@@ -21,6 +21,7 @@
 #include <cstdint>
 
 #include <weft/detail/config.hpp>
+#include <weft/detail/thread_state.hpp>
 
 namespace weft::detail {
 
@@ -31,14 +32,26 @@ public:
     gate& operator=(const gate&) = delete;
 
     /// Enters; spins, then yields the processor, while another thread is inside. Returns the way it entered, for leave().
-    WEFT_API bool enter() noexcept;
-    WEFT_API void leave(bool biased) noexcept;
+    bool enter() noexcept {
+        const std::uint32_t self = kernel::this_thread().id;
+        if (home_.load(std::memory_order_relaxed) == self) [[likely]] {
+            busy_.store(1, std::memory_order_relaxed);
+            std::atomic_signal_fence(std::memory_order_seq_cst);   // the processor's fence is the revoker's membarrier
+            if (home_.load(std::memory_order_relaxed) == self) [[likely]] return true;
+            busy_.store(0, std::memory_order_release);
+        }
+        return enter_slow(self);
+    }
+    void leave(bool biased) noexcept { (biased ? busy_ : lock_).store(0, std::memory_order_release); }
 
 private:
     friend class gate_lock;
-    bool enter_slow(std::uint32_t self) noexcept;
+    WEFT_API bool enter_slow(std::uint32_t self) noexcept;
 
-    std::atomic<std::uint32_t> home_{0};   // 0: nobody yet; shared: revoked; else the id of the home thread
+    static constexpr std::uint32_t shared = UINT32_MAX;       // revoked
+    static constexpr std::uint32_t nobody = UINT32_MAX - 1;   // not 0: that is every thread that has no id yet
+
+    std::atomic<std::uint32_t> home_{nobody};   // nobody, shared, or the id of the home thread
     std::atomic<std::uint8_t> busy_{0};    // 1: the home thread is inside; written by the home thread only
     std::atomic<std::uint8_t> lock_{0};    // 1: some thread is inside a shared gate, or is revoking
 };

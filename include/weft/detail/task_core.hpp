@@ -49,7 +49,9 @@ public:
     // References.
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept {
-        if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) last_released();
+        // The only reference cannot be copied by anybody else meanwhile: no read-modify-write for it.
+        if (references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            last_released();
     }
 
     std::uint32_t references() const noexcept { return references_.load(std::memory_order_acquire); }

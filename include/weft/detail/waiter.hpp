@@ -36,11 +36,6 @@
 #include <weft/detail/config.hpp>
 #include <weft/detail/gate.hpp>
 
-namespace weft::kernel {
-class scheduler;
-struct fiber;
-}  // namespace weft::kernel
-
 namespace weft::detail {
 
 using time_point = std::chrono::steady_clock::time_point;
@@ -59,7 +54,10 @@ public:
     /// \param object  what is waited for
     /// The waiter belongs to the calling fiber, or to the calling thread if that runs no loop. In a loop callback, which
     /// cannot wait, throws no_running_task naming `what`.
-    explicit waiter(const char* what, const void* object = nullptr);
+    explicit waiter(const char* what, const void* object = nullptr)
+        : fiber_(kernel::this_thread().parkable), home_(kernel::this_thread().running), what_(what), object_(object) {
+        if (!fiber_ && home_) refuse(what);
+    }
     waiter(const waiter&) = delete;
     waiter& operator=(const waiter&) = delete;
 
@@ -67,7 +65,15 @@ public:
     bool was_woken() const noexcept { return state_.load(std::memory_order_acquire) == woken; }
 
     /// Decides for the waker. True: the caller must wake() it after leaving the gate. \param lock the object's gate.
-    bool claim(const gate_lock& lock) noexcept;
+    bool claim(const gate_lock& lock) noexcept {
+        if (lock.biased() && home_ && home_ == kernel::this_thread().running) {
+            // SAFETY: nobody else can be deciding: other wakers need the gate, timers and cancellations run on this thread.
+            if (state_.load(std::memory_order_relaxed) != armed) return false;
+            state_.store(woken, std::memory_order_relaxed);
+            return true;
+        }
+        return claim_shared();
+    }
 
     /// Puts a claimed waiter back to work: on its loop's run queue, in its loop's inbox, or by its futex. The waiter, and
     /// the object it waited for, may be gone when this returns.
@@ -86,6 +92,8 @@ private:
     friend class wait_list;
     friend class wake_batch;
     friend struct waiter_internals;
+    bool claim_shared() noexcept;
+    [[noreturn]] static void refuse(const char* what);
     enum : std::uint8_t { armed, woken, timed_out, cancelled_ };
 
     std::atomic<std::uint8_t> state_{armed};

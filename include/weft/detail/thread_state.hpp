@@ -11,16 +11,16 @@
 namespace weft::kernel {
 
 class scheduler;
+struct fiber;
 
 struct thread_state {
     scheduler* running = nullptr;   // the scheduler this thread is running; null outside of it
+    fiber* parkable = nullptr;      // the fiber that runs; null on the loop's own stack, which must not wait
     std::uint32_t id = 0;           // never used again by another thread; 0: not assigned yet
 };
 
-#if defined(__GNUC__)
-[[gnu::tls_model("initial-exec")]]   // two words: room for them is kept for libraries that are loaded late, too
-#endif
-extern thread_local thread_state current_thread;
+// Three words: room for them is kept for libraries that are loaded late, too, so the cheap model is safe.
+extern WEFT_API constinit thread_local thread_state current_thread __attribute__((tls_model("initial-exec")));
 
 inline thread_state& this_thread() noexcept { return current_thread; }
 
