@@ -1,0 +1,18 @@
+#pragma once
+
+/// All of weft, except HTTP, the hooks and the test kit.
+
+#include <weft/cancellation.hpp>
+#include <weft/dns.hpp>
+#include <weft/endpoint.hpp>
+#include <weft/error.hpp>
+#include <weft/gather.hpp>
+#include <weft/loop.hpp>
+#include <weft/run.hpp>
+#include <weft/signal.hpp>
+#include <weft/socket.hpp>
+#include <weft/stream.hpp>
+#include <weft/sync.hpp>
+#include <weft/task.hpp>
+#include <weft/task_group.hpp>
+#include <weft/timeout.hpp>
