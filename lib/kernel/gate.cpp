@@ -12,8 +12,10 @@ namespace {
 
 long membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0); }
 
+}  // namespace
+
 /// Whether gates may be biased in this process; asked of the kernel once.
-bool bias_possible() noexcept {
+bool gate::bias_possible() noexcept {
 #if WEFT_TSAN
     return false;
 #else
@@ -21,6 +23,8 @@ bool bias_possible() noexcept {
     return possible;
 #endif
 }
+
+namespace {
 
 void spin(unsigned& rounds) noexcept {
     if (++rounds < 64) {

@@ -53,6 +53,7 @@ void scheduler::enter() {
     own_stack_.parkable = nullptr;
     thread_ = &this_thread();
     set_running(own_stack_);
+    if (detail::gate::bias_possible()) thread_->gate_home = thread_->id;
     thread_->running = this;
     bridge_->install();
     active_slot_ = bridge_->active_slot();

@@ -28,6 +28,7 @@
 #include <weft/detail/thread_state.hpp>
 #include <weft/detail/waiter.hpp>
 
+#include "kernel/block_cache.hpp"
 #include "kernel/boost_bridge.hpp"
 #include "kernel/fiber.hpp"
 #include "kernel/inbox.hpp"
@@ -89,6 +90,7 @@ public:
     /// Fires the timers that are due.
     void fire_timers(time_point now) noexcept;
     timer_queue& timers() noexcept { return timers_; }
+    block_cache& blocks() noexcept { return blocks_; }
     /// Lets Boost.Fiber's dispatcher run if there is something for it.
     void serve_boost(time_point now) noexcept {
         if (bridge_->wanted(now)) bridge_->dispatch();
@@ -155,6 +157,7 @@ private:
     fiber* sanitizer_pending_ = nullptr;                   // switched to, and the sanitizer not told yet that it arrived
 
     timer_queue timers_;
+    block_cache blocks_;
     inbox* mailbox_;
     const std::size_t stack_size_;
     std::vector<std::unique_ptr<stack_pool>> pools_;       // the default's first

@@ -31,6 +31,10 @@ public:
     gate(const gate&) = delete;
     gate& operator=(const gate&) = delete;
 
+    /// A gate that is biased to the thread that makes it, from the start.
+    struct own_t {};
+    explicit gate(own_t) noexcept : home_(kernel::this_thread().gate_home) {}
+
     /// Enters; spins, then yields the processor, while another thread is inside. Returns the way it entered, for leave().
     bool enter() noexcept {
         const std::uint32_t self = kernel::this_thread().id;
@@ -43,6 +47,9 @@ public:
         return enter_slow(self);
     }
     void leave(bool biased) noexcept { (biased ? busy_ : lock_).store(0, std::memory_order_release); }
+
+    /// Whether gates may be biased in this process.
+    static bool bias_possible() noexcept;
 
 private:
     friend class gate_lock;

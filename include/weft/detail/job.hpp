@@ -42,6 +42,10 @@ struct WEFT_API job : runnable {
     job& operator=(const job&) = delete;
     virtual ~job() = default;
 
+    /// From the running loop's cache of blocks, where a loop runs.
+    static void* operator new(std::size_t size);
+    static void operator delete(void* block, std::size_t size) noexcept;
+
     /// On a worker fiber. When it returns, the fiber may run another job.
     virtual void run() noexcept = 0;
     /// In place of run() where no stack could be had; current_exception() says why.

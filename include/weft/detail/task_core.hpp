@@ -123,7 +123,7 @@ private:
     extras& more();
 
     std::atomic<std::uint32_t> references_{2};      // the loop's and the first handle's
-    gate gate_;
+    gate gate_{gate::own_t()};
     std::atomic<bool> done_{false};
     std::atomic<bool> retrieved_{false};            // relaxed: only decides whether to report
     std::atomic<bool> update_posted_{false};        // update_message_ is in the inbox

@@ -17,6 +17,7 @@ struct thread_state {
     scheduler* running = nullptr;   // the scheduler this thread is running; null outside of it
     fiber* parkable = nullptr;      // the fiber that runs; null on the loop's own stack, which must not wait
     std::uint32_t id = 0;           // never used again by another thread; 0: not assigned yet
+    std::uint32_t gate_home = UINT32_MAX - 1;   // home of gates this thread makes for itself: its id, or nobody's
 };
 
 // Three words: room for them is kept for libraries that are loaded late, too, so the cheap model is safe.
