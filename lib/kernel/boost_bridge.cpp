@@ -31,7 +31,7 @@ class foreign_fiber final : public bf::fiber_properties {
 public:
     foreign_fiber(scheduler& s, bf::context* c) : fiber_properties(c), control(s), link(control) {
         control.context = c;
-        control.stack_pointer = stack_pointer_of(*c);
+        control.boost_stack_pointer = stack_pointer_of(*c);
         control.foreign = true;
         control.tsan_fiber = create_tsan_fiber();
     }
@@ -77,7 +77,7 @@ void boost_bridge::make_context(fiber& f, char* top, void (*ended)(fiber&) noexc
                                                         [s, &f] { s->run_worker(f); });
     bf::context::active()->attach(made.get());
     f.context = made.get();   // the scheduler's own reference keeps it until it has ended
-    f.stack_pointer = stack_pointer_of(*made);
+    f.boost_stack_pointer = stack_pointer_of(*made);
 }
 
 void boost_bridge::awakened(bf::context* c) noexcept {

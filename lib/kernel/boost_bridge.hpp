@@ -16,8 +16,9 @@
 ///    waits and terminated contexts, is told once that nothing is ready (so that it says when its next deadline is), and is
 ///    then sent back to the loop's own stack.
 ///  - A context is never asked to resume itself.
-///  - Switches of ours bypass Boost: they store the stack pointer where Boost keeps it (context::c_) and the running
-///    context where Boost looks for it (its thread_local "active"). Both are private: c_ is reached by the explicit
+///  - Switches of ours bypass Boost: they keep the stack pointer in the control block, put it where Boost looks for it
+///    (context::c_) only when Boost is about to resume the fiber, and store the running context where Boost looks for
+///    that (its thread_local "active"). Both are private: c_ is reached by the explicit
 ///    instantiation that the standard allows, "active" is found among the library's thread-locals and proven by watching
 ///    it change. Where it cannot be proven, every switch is a boost::fibers::context::resume(), three times as costly.
 

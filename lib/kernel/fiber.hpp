@@ -41,16 +41,18 @@ struct alignas(64) fiber : runnable {
     fiber(const fiber&) = delete;
     fiber& operator=(const fiber&) = delete;
 
-    // What every switch touches: one cache line.
-    void** stack_pointer = nullptr;              // into the Boost context: the stack pointer while suspended
-    boost::fibers::context* context = nullptr;
-    exception_state exceptions;                  // while suspended
-    int saved_errno = 0;                         // while suspended
+    // What every switch and every wait touches: one cache line, beginning with runnable's link and kind.
+    bool cancel_deliverable = false;             // its job's
     bool retire = false;                         // return from the worker's function when next resumed
     bool foreign = false;                        // a fiber of Boost's own, not one of our workers
-
+    int saved_errno = 0;                         // while suspended
+    void* stack_pointer = nullptr;               // while suspended by us; null: what Boost has in *boost_stack_pointer counts
+    boost::fibers::context* context = nullptr;
+    exception_state exceptions;                  // while suspended
     fiber* parkable = this;                      // null for the loop's own stack
     job* work = nullptr;                         // null: idle, the loop's own stack, or a foreign fiber
+
+    void** boost_stack_pointer = nullptr;        // where Boost keeps it: null there unless Boost suspended the fiber
     scheduler* home;
     detail::waiter* waiting = nullptr;           // what it is parked on
     detail::waiter* cancel_point = nullptr;      // the same, if a cancellation may end that wait

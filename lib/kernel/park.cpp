@@ -88,14 +88,13 @@ template <bool Cancellable>
 wait_outcome park_fiber(waiter& w, time_point deadline) noexcept {
     kernel::fiber& self = *internals::fiber(w);
     kernel::scheduler& s = *internals::home(w);
-    kernel::job* work = self.work;
-    const bool cancellable = Cancellable && work && kernel::may_deliver(*work);
     // A request that is deliverable already ends the wait before it starts, unless a waker was faster: then its wake is on
     // the way, and must be waited for.
-    if (cancellable && work->cancel_deliverable && internals::cancel(w)) return wait_outcome::cancelled;
+    if (Cancellable && self.cancel_deliverable && kernel::may_deliver(*self.work) && internals::cancel(w))
+        return wait_outcome::cancelled;
 
     self.waiting = &w;
-    if (cancellable) self.cancel_point = &w;
+    if (Cancellable) self.cancel_point = &w;
     if (deadline == time_point::max()) {
         s.suspend();
     } else {
@@ -107,7 +106,7 @@ wait_outcome park_fiber(waiter& w, time_point deadline) noexcept {
     }
     self.waiting = nullptr;
     self.cancel_point = nullptr;
-    if (cancellable && work->cancel_deliverable) return wait_outcome::cancelled;
+    if (Cancellable && self.cancel_deliverable && kernel::may_deliver(*self.work)) return wait_outcome::cancelled;
     return internals::outcome(w);
 }
 
@@ -169,12 +168,19 @@ bool may_deliver(const job& work) noexcept {
 
 bool cancellation_deliverable() noexcept {
     scheduler* s = scheduler::current();
-    const job* work = s ? s->running_fiber().work : nullptr;
-    return work && work->cancel_deliverable && may_deliver(*work);
+    if (!s) return false;
+    const fiber& self = s->running_fiber();
+    return self.cancel_deliverable && may_deliver(*self.work);
 }
 
 void cancel_wait(fiber& f) noexcept {
-    if (f.cancel_point && detail::waiter_internals::cancel(*f.cancel_point)) f.home->ready(f);
+    if (!f.cancel_point || f.exceptions.uncaught > f.work->uncaught_floor) return;   // not while it unwinds
+    if (detail::waiter_internals::cancel(*f.cancel_point)) f.home->ready(f);
+}
+
+void job::set_cancel_deliverable(bool deliverable) noexcept {
+    cancel_deliverable_ = deliverable;
+    if (on) on->cancel_deliverable = deliverable;
 }
 
 }  // namespace weft::kernel

@@ -38,7 +38,8 @@ void scheduler::enter() {
     exceptions_ = reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
     errno_ = &errno;
     own_stack_.context = boost::fibers::context::active();
-    own_stack_.stack_pointer = stack_pointer_of(*own_stack_.context);
+    own_stack_.boost_stack_pointer = stack_pointer_of(*own_stack_.context);
+    own_stack_.stack_pointer = nullptr;
     own_stack_.tsan_fiber = current_tsan_fiber();
 #if WEFT_ASAN
     pthread_attr_t attributes;
@@ -79,17 +80,20 @@ void scheduler::prepare_boost_switch(fiber& to) noexcept {
     save_and_load(from, to);
 #endif
     set_running(to);
+    // From here on Boost has the stack pointers.
+    from.stack_pointer = nullptr;
+    if (to.stack_pointer) *to.boost_stack_pointer = std::exchange(to.stack_pointer, nullptr);
     begin_sanitizer_switch(from, to);
 }
 
 void scheduler::switch_to_dispatcher(boost::fibers::context& c) noexcept {
     if (!dispatcher_.context) {
         dispatcher_.context = &c;
-        dispatcher_.stack_pointer = stack_pointer_of(c);
         dispatcher_.tsan_fiber = create_tsan_fiber();
     }
     // Always by Boost: it happens once before the loop sleeps, and it is what find_active_slot() watches.
     fiber& from = *running_;
+    from.stack_pointer = nullptr;
     finish_sanitizer_switch();
     save_and_load(from, dispatcher_);
     begin_sanitizer_switch(from, dispatcher_);
@@ -102,7 +106,7 @@ void scheduler::run_worker(fiber& self) noexcept {
     for (;;) {
         finish_sanitizer_switch();
         if (self.retire) return;   // Boost's terminate() asks pick_next() where to go
-        self.work->run();
+        self.work->run();   // ends by forgetting self
         self.work = nullptr;
         runnable* r = queue_.front();
         if (r && r->kind == runnable_kind::job && budget_ > 0) {
@@ -110,7 +114,7 @@ void scheduler::run_worker(fiber& self) noexcept {
             if (j.stack_size == 0 || j.stack_size == self.stack.size) {   // the next job, on this stack: no switch at all
                 --budget_;
                 queue_.pop_front();
-                self.work = &j;
+                assign(self, j);
                 *errno_ = 0;
                 continue;
             }
@@ -192,7 +196,7 @@ void scheduler::start(job& j) noexcept {
             return;
         }
     }
-    worker->work = &j;
+    assign(*worker, j);
     switch_to(*worker);
 }
 
@@ -207,7 +211,7 @@ void scheduler::start_now(job& j) noexcept {
             return;
         }
     }
-    worker->work = &j;
+    assign(*worker, j);
     queue_.push_front(*running_);
     switch_to(*worker);
 }

@@ -23,6 +23,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <weft/detail/thread_state.hpp>
@@ -133,6 +134,7 @@ private:
     void begin_sanitizer_switch(fiber& from, fiber& to) noexcept;
     void finish_sanitizer_switch() noexcept;
     void set_running(fiber& f) noexcept;
+    static void assign(fiber& worker, job& j) noexcept;
     static void jump(fiber& to) noexcept;   // the switch as Boost.Fiber makes it
 
     fiber* take_worker(std::size_t stack_size) noexcept;   // an idle one, or null
@@ -202,6 +204,12 @@ inline void scheduler::finish_sanitizer_switch() noexcept {
 #endif
 }
 
+inline void scheduler::assign(fiber& worker, job& j) noexcept {
+    worker.work = &j;
+    worker.cancel_deliverable = j.cancel_deliverable();
+    j.on = &worker;
+}
+
 inline void scheduler::set_running(fiber& f) noexcept {
     running_ = &f;
     thread_->parkable = f.parkable;
@@ -212,15 +220,18 @@ inline void scheduler::switch_to(fiber& to) noexcept {
     finish_sanitizer_switch();
     save_and_load(from, to);
     set_running(to);
-    // The fiber that comes after the next one is fetched while this one runs.
-    if (runnable* r = queue_.front()) __builtin_prefetch(r);
+    // The fiber after the next one is fetched while that runs: its frame, and the control block of the one behind it.
+    if (runnable* r = queue_.front()) {
+        __builtin_prefetch(r->next);
+        if (r->kind == runnable_kind::fiber) __builtin_prefetch(static_cast<fiber*>(r)->stack_pointer);
+    }
     begin_sanitizer_switch(from, to);
 #if WEFT_INLINE_SWITCH && !WEFT_TSAN
     if (active_slot_) [[likely]] {
         *active_slot_ = to.context;
-        void* load = *to.stack_pointer;
-        *to.stack_pointer = nullptr;   // as Boost has it: a running context has no stack pointer
-        switch_stacks(from.stack_pointer, load);
+        void* load = to.stack_pointer;
+        if (!load) load = std::exchange(*to.boost_stack_pointer, nullptr);   // Boost suspended it, or it is new
+        switch_stacks(&from.stack_pointer, load);
     } else
 #endif
         jump(to);
@@ -245,7 +256,7 @@ inline fiber& scheduler::next_fiber() noexcept {
         if (fiber* worker = take_worker(j.stack_size)) {
             --budget_;
             queue_.pop_front();
-            worker->work = &j;
+            assign(*worker, j);
             return *worker;
         }
     }

@@ -50,9 +50,9 @@ int task_core::uncancel() noexcept {
 void task_core::update_cancellation() noexcept {
     {
         gate_lock lock(gate_);
-        cancel_deliverable = top_->undelivered > 0;
+        set_cancel_deliverable(top_->undelivered > 0);
     }
-    if (cancel_deliverable && fiber_) kernel::cancel_wait(*fiber_);
+    if (cancel_deliverable() && on) kernel::cancel_wait(*on);
 }
 
 void task_core::post_update() noexcept {
@@ -74,21 +74,21 @@ void task_core::push_frame(cancel_frame& f) noexcept {
     f.outer = top_;
     f.uncaught_floor = uncaught_floor = kernel::scheduler::current()->uncaught_exceptions();
     top_ = &f;
-    cancel_deliverable = false;
+    set_cancel_deliverable(false);
 }
 
 void task_core::pop_frame(cancel_frame& f) noexcept {
     gate_lock lock(gate_);
     top_ = f.outer;
     uncaught_floor = top_->uncaught_floor;
-    cancel_deliverable = top_->undelivered > 0;
+    set_cancel_deliverable(top_->undelivered > 0);
 }
 
 std::string task_core::take_request() {
     gate_lock lock(gate_);
     top_->undelivered = 0;
     ++top_->deliveries;
-    cancel_deliverable = false;
+    set_cancel_deliverable(false);
     std::string message;
     if (top_ == &bottom_ && extras_) message.swap(extras_->message);
     return message;
@@ -138,7 +138,7 @@ bool request_scope::withdraw() noexcept {
         if (frame_->requests > 0) --frame_->requests;   // a user's uncancel() may have taken it back
         if (frame_->deliveries == raised_at_ && frame_->undelivered > 0) --frame_->undelivered;
         if (frame_->undelivered > frame_->requests) frame_->undelivered = frame_->requests;
-        if (frame_ == task_->top_) task_->cancel_deliverable = frame_->undelivered > 0;
+        if (frame_ == task_->top_) task_->set_cancel_deliverable(frame_->undelivered > 0);
     }
     return frame_->requests <= baseline_;
 }

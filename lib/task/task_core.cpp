@@ -34,8 +34,7 @@ task_core& task_core::require_current(const char* what) {
 }
 
 void task_core::run() noexcept {
-    fiber_ = &kernel::scheduler::current()->running_fiber();
-    if (cancel_deliverable) {   // before its first turn: the function never runs
+    if (cancel_deliverable()) {   // before its first turn: the function never runs
         cancelled_ = true;
         error_ = std::make_exception_ptr(weft::cancelled(take_request()));
     } else {
@@ -65,8 +64,8 @@ void task_core::finish() noexcept {
         wake_batch batch;
         gate_lock lock(gate_);
         bottom_.undelivered = 0;
-        cancel_deliverable = false;
-        fiber_ = nullptr;
+        set_cancel_deliverable(false);
+        on = nullptr;
         done_.store(true, std::memory_order_release);
         while (joiner* j = first_joiner_) {
             first_joiner_ = j->next;

@@ -11,7 +11,7 @@
 /// nothing is delivered during unwinding, but the scope's own deadline is.
 ///
 /// Invariants: frames are pushed and popped by the task's own fiber; their counters are guarded by the task's gate,
-/// because other threads may cancel. undelivered <= requests. job::cancel_deliverable is (top frame's undelivered > 0),
+/// because other threads may cancel. undelivered <= requests. job::cancel_deliverable() is (top frame's undelivered > 0),
 /// kept on the task's loop.
 
 #include <weft/detail/config.hpp>

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include <weft/detail/config.hpp>
+#include <weft/detail/thread_state.hpp>
 #include <weft/detail/waiter.hpp>
 
 namespace weft::kernel {
@@ -53,12 +54,18 @@ struct WEFT_API job : runnable {
     /// For diagnostics; async-signal-safe.
     virtual const char* describe() const noexcept = 0;
 
-    /// A request to cancel may be delivered at the next wait that allows it; kept by the task layer.
-    bool cancel_deliverable = false;
+    /// A request to cancel may be delivered at the next wait that allows it; kept by the task layer. On the job's loop.
+    bool cancel_deliverable() const noexcept { return cancel_deliverable_; }
+    void set_cancel_deliverable(bool deliverable) noexcept;
     /// It is delivered only while no more exceptions than this are in flight on the fiber: not during unwinding.
     unsigned uncaught_floor = 0;
     /// 0: the loop's default.
     std::size_t stack_size = 0;
+    /// The fiber that runs it; null before and after.
+    fiber* on = nullptr;
+
+private:
+    bool cancel_deliverable_ = false;   // also in the fiber it runs on, where waits look
 };
 
 /// A node of a loop's timer queue.

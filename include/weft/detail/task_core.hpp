@@ -129,7 +129,6 @@ private:
     std::atomic<bool> update_posted_{false};        // update_message_ is in the inbox
     bool cancelled_ = false;                        // `cancelled` left the function; valid once done
     loop_state* home_ = nullptr;                    // valid until done
-    kernel::fiber* fiber_ = nullptr;                // while running
     cancel_frame bottom_;                           // guarded by gate_
     cancel_frame* top_ = &bottom_;
     joiner* first_joiner_ = nullptr;                // guarded by gate_
