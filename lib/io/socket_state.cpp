@@ -1,0 +1,189 @@
+#include "io/socket_state.hpp"
+
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include "kernel/scheduler.hpp"
+
+namespace weft::detail {
+
+using engine_layer::engine;
+using engine_layer::io_result;
+
+namespace {
+
+/// The engine of this thread's loop; null in a loop callback, where only calls that need not wait work.
+engine* engine_for(const char* call) {
+    kernel::scheduler* s = kernel::scheduler::current();
+    if (!s) throw no_running_loop(call);
+    return s->may_park() ? s->engine : nullptr;
+}
+
+/// The system call itself, which the descriptor's non-blocking mode keeps from waiting.
+template <class Attempt>
+io_result at_once(int fd, Attempt attempt) {
+    if (fd < 0) return io_result(-EBADF);
+    for (;;) {
+        const ssize_t result = attempt(fd);
+        if (result >= 0) return io_result(result);
+        if (errno != EINTR) return io_result(-errno);
+    }
+}
+
+bool would_block(io_result r) noexcept { return r.error() == EAGAIN || r.error() == EWOULDBLOCK; }
+
+endpoint name_of(int fd, int (*get)(int, sockaddr*, socklen_t*) noexcept) noexcept {
+    endpoint result;
+    socklen_t size = endpoint::capacity;
+    if (fd < 0 || get(fd, result.data(), &size) < 0) return {};
+    result.resize(size);
+    return result;
+}
+
+endpoint destination(const msghdr& m) noexcept {
+    endpoint result;
+    if (m.msg_namelen > endpoint::capacity) return result;
+    std::memcpy(result.data(), m.msg_name, m.msg_namelen);
+    result.resize(m.msg_namelen);
+    return result;
+}
+
+}  // namespace
+
+void socket_state::end_connection() noexcept {
+    if (auto ended = std::exchange(connection, nullptr)) ended->forget_descriptor();
+}
+
+int socket_state::close() noexcept {
+    end_connection();
+    return engine_layer::close(*file);
+}
+
+std::string socket_state::where() const {
+    if (peer.size()) return peer.to_string();
+    if (const endpoint remote = name_of(fd(), ::getpeername); remote.size()) return remote.to_string();
+    if (const endpoint local = name_of(fd(), ::getsockname); local.size()) return local.to_string();
+    return fd() < 0 ? "closed socket" : "descriptor " + std::to_string(fd());
+}
+
+void socket_state_closer::operator()(socket_state* s) const noexcept {
+    s->close();
+    if (s->users == 0) delete s;
+    else s->orphaned = true;
+}
+
+void throw_errno(int error, const char* call, const std::string& where) {
+    std::string text(call);
+    if (!where.empty()) text.append(" ").append(where);
+    throw std::system_error(error, std::generic_category(), text);
+}
+
+void throw_errno(int error, const char* call, const socket_state& s) { throw_errno(error, call, s.where()); }
+void throw_errno(int error, const char* call, const endpoint& where) { throw_errno(error, call, where.to_string()); }
+
+void throw_failure(io_result r, const char* call, const std::string& where) {
+    if (r.is_cancelled()) throw_cancelled();
+    if (r.is_timed_out()) throw timeout_error(call);
+    if (r.error() == EALREADY)
+        throw std::logic_error(std::string(call) + ' ' + where +
+                               ": another task waits in this direction already; let one task read and one task write");
+    throw_errno(r.error(), call, where);
+}
+
+std::size_t receive_message(socket_state& s, msghdr& m, int flags, const char* call) {
+    if (flags & MSG_WAITALL)
+        throw std::invalid_argument(std::string(call) + ": MSG_WAITALL is not supported; see stream::read_exactly");
+    flags |= MSG_CMSG_CLOEXEC;
+    engine* e = engine_for(call);
+    const inside<socket_state> guard(s);
+    io_result r = 0;
+    if (e && !(flags & MSG_DONTWAIT)) {
+        r = e->receive(*s.file, m, flags, time_point::max());
+    } else {
+        check_cancelled();
+        r = at_once(s.fd(), [&](int fd) { return ::recvmsg(fd, &m, flags); });
+        if (!e && would_block(r) && !(flags & MSG_DONTWAIT)) throw no_running_task(call);
+    }
+    if (!r.ok()) throw_failure(r, call, s.where());
+    return static_cast<std::size_t>(r.value());
+}
+
+std::size_t send_message(socket_state& s, const msghdr& m, int flags, const char* call) {
+    flags |= MSG_NOSIGNAL;
+    engine* e = engine_for(call);
+    const inside<socket_state> guard(s);
+    io_result r = 0;
+    if (e && !(flags & MSG_DONTWAIT)) {
+        r = e->send(*s.file, m, flags, time_point::max());
+    } else {
+        check_cancelled();
+        r = at_once(s.fd(), [&](int fd) { return ::sendmsg(fd, &m, flags); });
+        if (!e && would_block(r) && !(flags & MSG_DONTWAIT)) throw no_running_task(call);
+    }
+    if (!r.ok()) throw_failure(r, call, m.msg_name ? destination(m).to_string() : s.where());
+    return static_cast<std::size_t>(r.value());
+}
+
+socket_state_ptr adopt_own(int fd) {
+    engine_layer::descriptor_ptr file;
+    try {
+        file = engine_layer::adopt(fd);
+    } catch (...) {
+        ::close(fd);
+        throw;
+    }
+    return socket_state_ptr(new socket_state(std::move(file)));
+}
+
+socket_state_ptr accept_connection(socket_state& listener, const char* call, time_point deadline) {
+    engine* e = engine_for(call);
+    const inside<socket_state> guard(listener);
+    endpoint peer;
+    socklen_t size = endpoint::capacity;
+    io_result r = 0;
+    if (e) {
+        r = e->accept(*listener.file, peer.data(), &size, 0, deadline);
+    } else {
+        r = at_once(listener.fd(),
+                    [&](int fd) { return ::accept4(fd, peer.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC); });
+        if (would_block(r)) throw no_running_task(call);
+    }
+    if (r.is_timed_out()) return nullptr;
+    if (!r.ok()) throw_failure(r, call, listener.where());
+    socket_state_ptr made = adopt_own(static_cast<int>(r.value()));
+    peer.resize(size);
+    made->peer = peer;
+    return made;
+}
+
+std::size_t send_file(socket_state& s, int file, off_t* offset, std::size_t count, const char* call) {
+    engine* e = engine_for(call);
+    const inside<socket_state> guard(s);
+    io_result r = 0;
+    if (e) {
+        r = e->send_file(*s.file, file, offset, count, time_point::max());
+    } else {
+        r = at_once(s.fd(), [&](int fd) { return ::sendfile(fd, file, offset, count); });
+        if (would_block(r)) throw no_running_task(call);
+    }
+    if (!r.ok()) throw_failure(r, call, s.where());
+    return static_cast<std::size_t>(r.value());
+}
+
+void connect_to(socket_state& s, const endpoint& peer, const char* call) {
+    engine& e = engine_layer::current_engine(call);
+    const inside<socket_state> guard(s);
+    const io_result r = e.connect(*s.file, peer.data(), static_cast<socklen_t>(peer.size()), time_point::max());
+    // EALREADY is the system's here: an attempt that was cancelled is still under way.
+    if (r.error() == EALREADY) throw_errno(EALREADY, call, peer);
+    if (!r.ok()) throw_failure(r, call, peer.to_string());
+    s.peer = peer;
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,56 @@
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "io/socket_state.hpp"
+#include "io/transport.hpp"
+
+namespace weft::detail {
+namespace {
+
+class socket_transport final : public transport {
+public:
+    explicit socket_transport(weft::socket s) noexcept : socket_(std::move(s)) {}
+
+    std::size_t read(std::span<std::byte> to, const char* call) override {
+        iovec one{to.data(), to.size()};
+        msghdr m{};
+        m.msg_iov = &one;
+        m.msg_iovlen = 1;
+        return receive_message(open(call), m, 0, call);
+    }
+
+    std::size_t write(std::span<const iovec> pieces, const char* call) override {
+        msghdr m{};
+        m.msg_iov = const_cast<iovec*>(pieces.data());   // SAFETY: sendmsg only reads through it
+        m.msg_iovlen = pieces.size();
+        return send_message(open(call), m, 0, call);
+    }
+
+    void write_eof(const char* call) override {
+        socket_state& s = open(call);
+        if (::shutdown(s.fd(), SHUT_WR) < 0) throw_errno(errno, call, s);
+    }
+
+    void close() override { socket_.close(); }
+    endpoint local_endpoint() const override { return socket_.local_endpoint(); }
+    endpoint remote_endpoint() const override { return socket_.remote_endpoint(); }
+    weft::socket* get_socket() noexcept override { return &socket_; }
+
+private:
+    socket_state& open(const char* call) {
+        if (!socket_.state()) throw_errno(EBADF, call, "closed socket");   // get_socket() gave it away
+        return *socket_.state();
+    }
+
+    weft::socket socket_;
+};
+
+}  // namespace
+
+std::unique_ptr<transport> make_socket_transport(weft::socket connected) {
+    return std::make_unique<socket_transport>(std::move(connected));
+}
+
+}  // namespace weft::detail

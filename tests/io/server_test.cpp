@@ -1,0 +1,495 @@
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <thread>
+
+#include <weft/gather.hpp>
+#include <weft/timeout.hpp>
+
+#include "child_process.hpp"
+#include "fixture.hpp"
+#include "rounds.hpp"
+
+using namespace io_test;
+using weft::endpoint;
+using weft::server;
+using weft::stream;
+
+namespace {
+
+void echo(stream s) {
+    for (std::string part; !(part = s.read(10000)).empty();) s.write(part);
+}
+
+stream connect_to(const server& s) {
+    const endpoint where = s.endpoints().front();
+    return weft::open_connection(where.host(), where.port());
+}
+
+std::string ask(stream& s, const std::string& line) {
+    s.write(line + '\n');
+    return s.read_line();
+}
+
+/// Closes a server whose connections have ended, and waits until nothing of it is left.
+void finish(server& s) {
+    s.close();
+    s.wait_closed();
+    CHECK(weft::all_tasks().size() == 1);
+}
+
+}  // namespace
+
+TEST_CASE("server: each connection gets a task and a stream") {
+    leak_check leaks;
+    weft::run([] {
+        server s = weft::start_server(echo, "127.0.0.1", 0);
+        REQUIRE(s.endpoints().size() == 1);
+        CHECK(s.endpoints().front().port() != 0);
+        stream one = connect_to(s), two = connect_to(s);
+        CHECK(ask(two, "second") == "second\n");
+        CHECK(ask(one, "first") == "first\n");
+        one.close();
+        two.close();
+        finish(s);
+    });
+}
+
+TEST_CASE("server: a handler may be anything that takes a stream") {
+    leak_check leaks;
+    weft::run([] {
+        auto only_moved = std::make_unique<std::string>("greeting\n");
+        server a = weft::start_server([text = std::move(only_moved)](stream s) { s.write(*text); }, "127.0.0.1", 0);
+        CHECK(connect_to(a).read() == "greeting\n");
+        server b = weft::start_server([](stream&& s) { s.write("rvalue"); }, "127.0.0.1", 0);
+        CHECK(connect_to(b).read() == "rvalue");
+        a.close();
+        finish(b);
+        a.wait_closed();
+    });
+}
+
+TEST_CASE("server: a thousand connections at once") {
+    leak_check leaks;
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    const int count = weft_test::rounds(1000);
+    const rlimit before = limit;
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 4096);
+    REQUIRE(limit.rlim_cur > 2u * static_cast<unsigned>(count) + 50);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    weft::run([&] {
+        int alive = 0, most = 0;
+        server s = weft::start_server(
+            [&](stream connection) {
+                most = std::max(most, ++alive);
+                echo(std::move(connection));
+                --alive;
+            },
+            "127.0.0.1", 0);
+        std::vector<std::function<void()>> clients;
+        int connected = 0;
+        for (int i = 0; i < count; ++i) {
+            clients.push_back([&, i] {
+                stream c = connect_to(s);
+                CHECK(ask(c, "client " + std::to_string(i)) == "client " + std::to_string(i) + '\n');
+                ++connected;
+                while (connected < count) weft::yield_now();   // so that all are there at once
+            });
+        }
+        weft::gather(std::move(clients));
+        CHECK(most == count);
+        finish(s);
+        CHECK(alive == 0);
+    });
+    ::setrlimit(RLIMIT_NOFILE, &before);
+}
+
+TEST_CASE("server: what a handler throws is reported, and the server goes on") {
+    leak_check leaks;
+    weft::run([] {
+        reports said;
+        server s = weft::start_server(
+            [](stream c) {
+                const std::string line = c.read_line();
+                if (line == "fail\n") throw std::runtime_error("the handler's own words");
+                c.write(line);
+            },
+            "127.0.0.1", 0);
+        stream failing = connect_to(s);
+        failing.write("fail\n");
+        CHECK(failing.read().empty());   // its connection is closed
+        CHECK(said.messages == std::vector<std::string>{"exception in the handler of a connection from " +
+                                                        failing.local_endpoint().to_string() + ": the handler's own words"});
+        stream fine = connect_to(s);
+        CHECK(ask(fine, "fine") == "fine\n");
+        failing.close();
+        finish(s);
+    });
+}
+
+TEST_CASE("server: a handler that was cancelled is not reported") {
+    leak_check leaks;
+    weft::run([] {
+        reports said;
+        weft::task_handle handler;
+        server s = weft::start_server(
+            [&](stream c) {
+                handler = weft::current_task();
+                c.write("x");
+                c.read();
+            },
+            "127.0.0.1", 0);
+        stream c = connect_to(s);
+        c.read(1);
+        handler.cancel();
+        CHECK(c.read().empty());
+        handler.join();
+        CHECK(handler.cancelled());
+        CHECK(said.messages.empty());
+        finish(s);
+    });
+}
+
+TEST_CASE("server: closing it leaves its connections alone") {
+    leak_check leaks;
+    weft::run([] {
+        server s = weft::start_server(echo, "127.0.0.1", 0);
+        const endpoint where = s.endpoints().front();
+        stream c = connect_to(s);
+        CHECK(ask(c, "before") == "before\n");
+        s.close();
+        s.close();
+        CHECK(error_of([&] { weft::open_connection(where.host(), where.port()); }) == ECONNREFUSED);
+        CHECK(s.endpoints().front() == where);
+        auto waiting = start([&] { s.wait_closed(); });
+        CHECK(ask(c, "after") == "after\n");
+        CHECK_FALSE(waiting.done());
+        c.close();
+        waiting.get();
+        finish(s);
+    });
+}
+
+TEST_CASE("server: dropping it closes it and does not wait") {
+    leak_check leaks;
+    weft::run([] {
+        std::optional<server> s = weft::start_server(echo, "127.0.0.1", 0);
+        const endpoint where = s->endpoints().front();
+        stream c = connect_to(*s);
+        CHECK(ask(c, "before") == "before\n");
+        s.reset();
+        CHECK(error_of([&] { weft::open_connection(where.host(), where.port()); }) == ECONNREFUSED);
+        CHECK(ask(c, "after") == "after\n");
+        *(s = server()) = weft::start_server(echo, "127.0.0.1", 0);   // and a moved one goes on
+        stream d = connect_to(*s);
+        CHECK(ask(d, "moved") == "moved\n");
+        const endpoint second = s->endpoints().front();
+        *s = server();
+        CHECK(error_of([&] { weft::open_connection(second.host(), second.port()); }) == ECONNREFUSED);
+    });
+}
+
+TEST_CASE("server: close_clients ends the connections, and nothing of that is reported") {
+    leak_check leaks;
+    weft::run([] {
+        reports said;
+        std::string got = "?";
+        server s = weft::start_server(
+            [&](stream c) {
+                got = c.read();
+                c.write("to nobody");
+            },
+            "127.0.0.1", 0);
+        stream c = connect_to(s);
+        c.write("kept");
+        while (got == "?" && weft::all_tasks().size() < 3) weft::yield_now();
+        s.close();
+        s.close_clients();
+        s.wait_closed();
+        CHECK(got == "kept");
+        CHECK(said.messages.empty());
+        CHECK(c.read().empty());
+        finish(s);
+    });
+}
+
+TEST_CASE("server: a connection lasts as long as its stream, wherever that is") {
+    leak_check leaks;
+    weft::run([] {
+        stream kept;
+        server s = weft::start_server([&](stream c) { kept = std::move(c); }, "127.0.0.1", 0);
+        stream c = connect_to(s);
+        while (kept.at_eof()) weft::yield_now();   // at_eof: it is still the closed one
+        s.close();
+        auto waiting = start([&] { s.wait_closed(); });
+        turns(3);
+        CHECK_FALSE(waiting.done());
+        c.write("x");
+        CHECK(kept.read(1) == "x");
+        s.close_clients();
+        CHECK(kept.read(1).empty());
+        kept.close();
+        waiting.get();
+        finish(s);
+    });
+}
+
+TEST_CASE("server: a stream may be handed to another loop and end there") {
+    leak_check leaks;
+    std::atomic<bool> ready = false;
+    stream handed;
+    endpoint where;
+    std::thread other([&] {
+        ready.wait(false);
+        weft::run([&] { echo(std::move(handed)); });
+    });
+    weft::run([&] {
+        server s = weft::start_server([&](stream c) {
+            handed = std::move(c);
+            ready = true;
+            ready.notify_one();
+        }, "127.0.0.1", 0);
+        stream c = connect_to(s);
+        CHECK(ask(c, "there") == "there\n");
+        s.close();
+        c.close();
+        s.wait_closed();
+    });
+    other.join();
+}
+
+TEST_CASE("server: serve_forever waits for close, and closes when it is cancelled") {
+    leak_check leaks;
+    weft::run([] {
+        server s = weft::start_server(echo, "127.0.0.1", 0);
+        auto serving = start([&] { s.serve_forever(); });
+        turns(3);
+        CHECK_FALSE(serving.done());
+        s.close();
+        serving.get();
+        finish(s);
+
+        server t = weft::start_server(echo, "127.0.0.1", 0);
+        stream open = connect_to(t);
+        CHECK(ask(open, "x") == "x\n");
+        auto cancelled = start([&] { t.serve_forever(); });
+        cancelled.cancel();
+        cancelled.join();   // though a connection is open
+        CHECK(cancelled.cancelled());
+        const endpoint where = t.endpoints().front();
+        CHECK(error_of([&] { weft::open_connection(where.host(), where.port()); }) == ECONNREFUSED);
+        open.close();
+        finish(t);
+    });
+}
+
+TEST_CASE("server: no more connections than max_connections are served at a time") {
+    leak_check leaks;
+    weft::run([] {
+        int alive = 0, most = 0, served = 0;
+        server s = weft::start_server(
+            [&](stream c) {
+                most = std::max(most, ++alive);
+                echo(std::move(c));
+                --alive;
+                ++served;
+            },
+            "127.0.0.1", 0, {.max_connections = 3});
+        std::vector<std::function<void()>> clients;
+        for (int i = 0; i < 20; ++i) {
+            clients.push_back([&] {
+                stream c = connect_to(s);
+                CHECK(ask(c, "x") == "x\n");
+                turns(5);
+            });
+        }
+        weft::gather(std::move(clients));
+        finish(s);
+        CHECK(most == 3);
+        CHECK(served == 20);
+    });
+}
+
+TEST_CASE("server: closing it ends the wait for a place") {
+    leak_check leaks;
+    weft::run([] {
+        server s = weft::start_server(echo, "127.0.0.1", 0, {.max_connections = 1});
+        stream first = connect_to(s);
+        CHECK(ask(first, "x") == "x\n");
+        stream second = connect_to(s);   // waits in the backlog
+        auto reading = start([&] {
+            try {
+                return second.read();
+            } catch (const std::system_error&) {
+                return std::string("reset");
+            }
+        });
+        turns(5);
+        s.close();
+        CHECK(reading.get().size() < 6);
+        first.close();
+        finish(s);
+    });
+}
+
+TEST_CASE("server: listens on every address of the host, with one port") {
+    leak_check leaks;
+    weft::run([] {
+        for (const char* host : {"localhost", ""}) {
+            INFO(host);
+            server s = weft::start_server(echo, host, 0);
+            const auto where = s.endpoints();
+            REQUIRE(where.size() == 2);
+            CHECK(where[0].port() == where[1].port());
+            CHECK(where[0].family() != where[1].family());
+            for (const char* client : {"127.0.0.1", "::1"}) {
+                stream c = weft::open_connection(client, where[0].port());
+                CHECK(ask(c, client) == std::string(client) + '\n');
+            }
+            finish(s);
+        }
+    });
+}
+
+TEST_CASE("server: reuse_port lets a second server on the same port, nothing else does") {
+    leak_check leaks;
+    weft::run([] {
+        server a = weft::start_server(echo, "127.0.0.1", 0, {.reuse_port = true});
+        const auto port = a.endpoints().front().port();
+        server b = weft::start_server(echo, "127.0.0.1", port, {.reuse_port = true});
+        const std::string said = message_of<std::system_error>([&] { weft::start_server(echo, "127.0.0.1", port); });
+        CHECK(said.find("127.0.0.1:" + std::to_string(port)) != std::string::npos);
+        a.close();
+        stream c = connect_to(b);
+        CHECK(ask(c, "x") == "x\n");
+        c.close();
+        finish(b);
+        // A port whose connections are still dying can be listened on again.
+        server again = weft::start_server(echo, "127.0.0.1", port);
+        finish(again);
+    });
+}
+
+TEST_CASE("server: bad options and places are refused") {
+    leak_check leaks;
+    weft::run([] {
+        CHECK_THROWS_AS(weft::start_server(echo, "127.0.0.1", 0, {.backlog = -1}), std::invalid_argument);
+        CHECK_THROWS_AS(weft::start_server(echo, "127.0.0.1", 0, {.limit = 0}), std::invalid_argument);
+        CHECK(error_of([] { weft::start_server(echo, "192.0.2.1", 0); }) == EADDRNOTAVAIL);
+        CHECK(error_of([] { weft::start_unix_server(echo, "/no/such/folder/s"); }) == ENOENT);
+        CHECK_THROWS_AS(weft::start_unix_server(echo, ""), std::invalid_argument);
+    });
+    CHECK_THROWS_AS(weft::start_server(echo, "127.0.0.1", 0), weft::no_running_loop);
+    CHECK_THROWS_AS(weft::start_unix_server(echo, "@x"), weft::no_running_loop);
+}
+
+TEST_CASE("server: the limit reaches the streams") {
+    leak_check leaks;
+    weft::run([] {
+        bool overrun = false;
+        server s = weft::start_server(
+            [&](stream c) {
+                try {
+                    c.read_line();
+                } catch (const weft::limit_overrun_error&) {
+                    overrun = true;
+                }
+            },
+            "127.0.0.1", 0, {.limit = 3});
+        stream c = connect_to(s);
+        c.write("12345\n");
+        c.write_eof();
+        c.read();
+        CHECK(overrun);
+        c.close();
+        finish(s);
+    });
+}
+
+TEST_CASE("server: a Unix server replaces a stale socket and removes its own") {
+    leak_check leaks;
+    temporary_folder folder;
+    const std::string path = folder / "s";
+    weft::run([&] {
+        listening(("unix:" + path).c_str()).close();   // leaves its file
+        server s = weft::start_unix_server(echo, path);
+        CHECK(s.endpoints().front() == endpoint::unix_path(path));
+        stream c = weft::open_unix_connection(path);
+        CHECK(ask(c, "x") == "x\n");
+        c.close();
+        finish(s);
+        CHECK_FALSE(std::filesystem::exists(path));
+
+        server first = weft::start_unix_server(echo, path);
+        server second = weft::start_unix_server(echo, path);   // takes the name over
+        first.close();
+        CHECK(std::filesystem::exists(path));   // it is the second's
+        second.close();
+        CHECK_FALSE(std::filesystem::exists(path));
+
+        server abstract = weft::start_unix_server(echo, "@weft-io-server");
+        stream d = weft::open_unix_connection("@weft-io-server");
+        CHECK(ask(d, "y") == "y\n");
+        d.close();
+        first.wait_closed();
+        second.wait_closed();
+        finish(abstract);
+    });
+}
+
+TEST_CASE("server: connections are cancelled with the loop, and the server may outlive it") {
+    leak_check leaks;
+    server s;
+    weft::run([&] {
+        s = weft::start_server(echo, "127.0.0.1", 0);
+        stream c = connect_to(s);
+        CHECK(ask(c, "x") == "x\n");
+    });
+    s.close();
+}
+
+TEST_CASE("server: goes on when descriptors run out", "[slow]") {
+    const auto result = weft_test::in_child([] {
+        int failures = 0;
+        const auto expect = [&](bool condition, const char* what) {
+            if (condition) return;
+            ::dprintf(2, "not so: %s\n", what);
+            ++failures;
+        };
+        rlimit limit{64, 64};
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+        virtual_clock clock;
+        weft::run([&] {
+            reports said;
+            server s = weft::start_server(echo, "127.0.0.1", 0);
+            stream early = connect_to(s);
+            expect(ask(early, "early") == "early\n", "the server works before");
+            std::vector<int> hoard;
+            for (int fd; (fd = ::fcntl(0, F_DUPFD_CLOEXEC, 0)) >= 0;) hoard.push_back(fd);
+            ::close(hoard.back());
+            hoard.pop_back();
+            stream late = connect_to(s);   // takes the last one
+            auto asking = start([&] { return ask(late, "late"); });
+            weft::sleep(10s);
+            expect(said.messages.size() == 1, "it is reported, and once");
+            expect(!said.messages.empty() && said.messages[0].find("Too many open files") != std::string::npos, "the report says why");
+            expect(!asking.done(), "nothing is accepted without a descriptor");
+            expect(ask(early, "still") == "still\n", "other connections go on meanwhile");
+            ::close(hoard.back());
+            hoard.pop_back();
+            expect(asking.get() == "late\n", "what waited is served when there is room again");
+            for (int fd : hoard) ::close(fd);
+            stream last = connect_to(s);
+            expect(ask(last, "last") == "last\n", "and so are later ones");
+        });
+        return failures;
+    });
+    INFO(result.error_output);
+    CHECK(result.exited_with(0));
+}
