@@ -95,7 +95,7 @@ void boost_bridge::awakened(bf::context* c) noexcept {
     f->home->ready(*f);
 }
 
-bf::context* boost_bridge::pick_next() noexcept {
+WEFT_UNTRACED bf::context* boost_bridge::pick_next() noexcept {
     if (uninstalling_) return std::exchange(dispatcher_, nullptr);
     bf::context* running = bf::context::active();
     if (running->is_context(bf::type::dispatcher_context)) {

@@ -36,7 +36,7 @@ private:
     std::size_t size_ = 0;
 };
 
-void on_fault(int signal, siginfo_t* info, void*) {
+[[maybe_unused]] void on_fault(int signal, siginfo_t* info, void*) {
     const stack_span stack = guarded_stack_at(info->si_addr);
     const auto* at = static_cast<const char*>(info->si_addr);
     if (stack.size != 0 && at < stack.lowest + stack.guard) {

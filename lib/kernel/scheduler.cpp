@@ -15,6 +15,9 @@ namespace {
 constexpr std::size_t colour_step = 256;
 constexpr std::size_t colours = 5;
 
+/// How many workers end before Boost's dispatcher frees them.
+constexpr std::size_t retire_batch = 256;
+
 }  // namespace
 
 scheduler::scheduler(std::size_t stack_size)
@@ -28,6 +31,7 @@ scheduler::~scheduler() {
     retire_idle(0);
     for (int i = 0; i < 4 && workers_; ++i) bridge_->dispatch();
     leave();
+    destroy_tsan_fiber(dispatcher_.tsan_fiber);
     if (workers_) detail::program_error("a loop was destroyed while fibers of it still exist");
     inbox::give_back(mailbox_);
 }
@@ -65,15 +69,9 @@ void scheduler::leave() noexcept {
     this_thread().running = nullptr;
 }
 
-// ThreadSanitizer keeps a stack of calls for each fiber: the function that switches must not be in it.
-#if WEFT_TSAN
-[[gnu::noinline, gnu::no_sanitize("thread")]]
-#endif
-void scheduler::jump(fiber& to) noexcept {
-    to.context->resume();
-}
+WEFT_UNTRACED void scheduler::jump(fiber& to) noexcept { to.context->resume(); }
 
-void scheduler::prepare_boost_switch(fiber& to) noexcept {
+WEFT_UNTRACED void scheduler::prepare_boost_switch(fiber& to) noexcept {
     fiber& from = running_ == &own_stack_ ? dispatcher_ : *running_;   // the loop's own stack never asks Boost
     finish_sanitizer_switch();
 #if !WEFT_BOOST_SWAPS_EXCEPTION_STATE
@@ -87,16 +85,25 @@ void scheduler::prepare_boost_switch(fiber& to) noexcept {
 }
 
 void scheduler::switch_to_dispatcher(boost::fibers::context& c) noexcept {
-    if (!dispatcher_.context) {
-        dispatcher_.context = &c;
-        dispatcher_.tsan_fiber = create_tsan_fiber();
-    }
+    dispatcher_.context = &c;
     // Always by Boost: it happens once before the loop sleeps, and it is what find_active_slot() watches.
     fiber& from = *running_;
     from.stack_pointer = nullptr;
     finish_sanitizer_switch();
     save_and_load(from, dispatcher_);
+#if WEFT_TSAN
+    constexpr std::size_t room = 3000;   // contexts; retire_batch and what ends in a turn fit in many times
+    const bool renew = !dispatcher_.tsan_fiber || contexts_ended_ > room / 2;
+    if (renew) {
+        destroy_tsan_fiber(dispatcher_.tsan_fiber);
+        dispatcher_.tsan_fiber = create_tsan_fiber();
+        contexts_ended_ = 0;
+    }
+#endif
     begin_sanitizer_switch(from, dispatcher_);
+#if WEFT_TSAN
+    if (renew) expect_tsan_returns(room);
+#endif
     c.resume();
     finish_sanitizer_switch();
     set_running(own_stack_);
@@ -167,6 +174,7 @@ void scheduler::worker_ended(fiber& f) noexcept {
     else s.workers_ = f.all_next;
     if (f.all_next) f.all_next->all_previous = f.all_previous;
     --s.worker_count_;
+    ++s.contexts_ended_;
     deregister_stack(f.valgrind_stack);
     destroy_tsan_fiber(f.tsan_fiber);
     const std::size_t number = f.stack_number;
@@ -242,7 +250,7 @@ void scheduler::fire_timers(time_point now) noexcept {
 }
 
 void scheduler::trim() noexcept {
-    if (idle_count_ > idle_high_water) retire_idle(std::max(idle_high_water, idle_count_ - 256));
+    if (idle_count_ > idle_high_water) retire_idle(std::max(idle_high_water, idle_count_ - retire_batch));
 }
 
 void scheduler::retire_idle(std::size_t keep) noexcept {
@@ -250,14 +258,16 @@ void scheduler::retire_idle(std::size_t keep) noexcept {
     const int saved = budget_;
     budget_ = 0;   // a retiring worker comes straight back here
     while (idle_count_ > keep) {
-        fiber& worker = *idle_;
-        idle_ = static_cast<fiber*>(worker.next);
-        --idle_count_;
-        worker.retire = true;
-        switch_to(worker);
+        for (std::size_t i = 0; i < retire_batch && idle_count_ > keep; ++i) {
+            fiber& worker = *idle_;
+            idle_ = static_cast<fiber*>(worker.next);
+            --idle_count_;
+            worker.retire = true;
+            switch_to(worker);
+        }
+        bridge_->dispatch();   // frees what has ended
     }
     budget_ = saved;
-    bridge_->dispatch();   // frees what has ended
 }
 
 void scheduler::at_close(void (*f)(void*) noexcept, void* argument) { at_close_.push_back({f, argument}); }

@@ -157,6 +157,7 @@ private:
     fiber own_stack_;
     fiber dispatcher_;
     fiber* sanitizer_pending_ = nullptr;                   // switched to, and the sanitizer not told yet that it arrived
+    std::size_t contexts_ended_ = 0;                       // since the dispatcher got its tsan_fiber
 
     timer_queue timers_;
     block_cache blocks_;
@@ -186,7 +187,7 @@ inline void scheduler::save_and_load(fiber& from, fiber& to) noexcept {
     *errno_ = to.saved_errno;
 }
 
-inline void scheduler::begin_sanitizer_switch([[maybe_unused]] fiber& from, [[maybe_unused]] fiber& to) noexcept {
+WEFT_UNTRACED inline void scheduler::begin_sanitizer_switch([[maybe_unused]] fiber& from, [[maybe_unused]] fiber& to) noexcept {
 #if WEFT_ASAN
     __sanitizer_start_switch_fiber(&from.fake_stack, to.stack.lowest, to.stack.size);
     sanitizer_pending_ = &to;

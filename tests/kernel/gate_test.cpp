@@ -1,0 +1,180 @@
+#include <catch2/catch.hpp>
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <barrier>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <weft/detail/gate.hpp>
+
+#include "rounds.hpp"
+
+using weft::detail::gate;
+using weft::detail::gate_lock;
+
+namespace {
+
+/// What a gate protects: two numbers that only agree outside of a section, and whose updates a race would lose.
+struct guarded_pair {
+    gate lock;
+    long first = 0;
+    long second = 0;
+
+    /// False if somebody else was inside, too.
+    bool step() {
+        gate_lock inside(lock);
+        const bool agreed = first == second;
+        ++first;
+        std::atomic_signal_fence(std::memory_order_seq_cst);   // the compiler writes both, in this order
+        ++second;
+        return agreed;
+    }
+};
+
+bool entered_biased(gate& g) {
+    gate_lock inside(g);
+    return inside.biased();
+}
+
+bool bias_is_possible() {
+    return !weft_test::on_tsan && ::syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) > 0 &&
+           (::syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0;
+}
+
+}  // namespace
+
+TEST_CASE("gate: the first thread to enter is the one it is biased to") {
+    if (!bias_is_possible()) return;
+    gate g;
+    CHECK(entered_biased(g));
+    CHECK(entered_biased(g));
+}
+
+TEST_CASE("gate: another thread revokes the bias for good") {
+    gate g;
+    entered_biased(g);
+    bool other = true;
+    std::thread([&] { other = entered_biased(g); }).join();
+    CHECK_FALSE(other);
+    CHECK_FALSE(entered_biased(g));
+}
+
+TEST_CASE("gate: it can be left and entered again within a gate_lock") {
+    guarded_pair pair;
+    gate_lock lock(pair.lock);
+    lock.leave();
+    std::thread([&] { pair.step(); }).join();
+    lock.enter();
+    CHECK(pair.first == 1);
+    CHECK_FALSE(lock.biased());
+}
+
+TEST_CASE("gate: a section waits for the one inside it when the bias is revoked") {
+    gate g;
+    std::atomic<bool> entered{false};
+    bool left = false;   // guarded by g
+    bool seen = false;
+    std::thread other;
+    {
+        gate_lock inside(g);
+        other = std::thread([&] {
+            entered = true;
+            gate_lock lock(g);
+            seen = left;
+        });
+        while (!entered) std::this_thread::yield();
+        for (int i = 0; i < 100; ++i) std::this_thread::yield();
+        left = true;
+    }
+    other.join();
+    CHECK(seen);
+}
+
+TEST_CASE("gate: threads that never entered one before exclude each other at their first") {
+    // Each pair of threads is new, so that neither has been given an id yet.
+    long broken = 0;
+    for (int round = 0; round < weft_test::rounds(1000); ++round) {
+        guarded_pair pair;
+        std::atomic<int> waiting{2};
+        std::atomic<long> disagreed{0};
+        auto hammer = [&] {
+            --waiting;
+            while (waiting.load() != 0) std::this_thread::yield();
+            for (int i = 0; i < 200; ++i)
+                if (!pair.step()) ++disagreed;
+        };
+        std::thread a(hammer), b(hammer);
+        a.join();
+        b.join();
+        broken += disagreed;
+        broken += pair.first != 400 || pair.second != 400;
+    }
+    CHECK(broken == 0);
+}
+
+TEST_CASE("gate: sections exclude each other while the bias is being revoked") {
+    // The home thread goes in and out without pause; two others come in the middle of that, at a new gate each time.
+    constexpr int others = 2;
+    constexpr int sections = 20;
+    struct stage {
+        guarded_pair pair;
+        std::atomic<int> finished{0};
+        long at_home = 0;
+    };
+    std::vector<stage> stages(static_cast<std::size_t>(weft_test::rounds(3000)));
+    std::atomic<std::size_t> open{0};
+    std::atomic<long> disagreed{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < others; ++i)
+        threads.emplace_back([&] {
+            for (std::size_t n = 0; n < stages.size(); ++n) {
+                while (open.load() <= n) std::this_thread::yield();
+                for (int section = 0; section < sections; ++section)
+                    if (!stages[n].pair.step()) ++disagreed;
+                ++stages[n].finished;
+            }
+        });
+    for (stage& s : stages) {
+        s.pair.step();
+        s.at_home = 1;
+        ++open;
+        for (; s.finished.load() < others; ++s.at_home)
+            if (!s.pair.step()) ++disagreed;
+    }
+    for (auto& t : threads) t.join();
+    CHECK(disagreed == 0);
+    long wrong = 0;
+    for (stage& s : stages)
+        wrong += s.pair.first != s.at_home + others * sections || s.pair.second != s.pair.first;
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("gate: many gates keep their sections apart, each at home in another thread") {
+    constexpr int threads = 4;
+    const auto gates = static_cast<std::size_t>(weft_test::rounds(20000));
+    constexpr std::size_t passes = 6;
+    auto pairs = std::make_unique<guarded_pair[]>(gates);
+    std::atomic<long> disagreed{0};
+    std::barrier together(threads);
+    auto walk = [&](std::size_t self) {
+        together.arrive_and_wait();
+        // Everyone visits every gate equally often, each in its own order, starting in its own quarter.
+        std::size_t at = self * gates / threads;
+        for (std::size_t i = 0; i < gates * passes; ++i) {
+            if (!pairs[at].step()) ++disagreed;
+            at = self % 2 ? (at + 1) % gates : (at + gates - 1) % gates;
+        }
+    };
+    std::vector<std::thread> all;
+    for (std::size_t i = 0; i < threads; ++i) all.emplace_back(walk, i);
+    for (auto& t : all) t.join();
+    CHECK(disagreed == 0);
+    long wrong = 0;
+    for (std::size_t i = 0; i < gates; ++i) wrong += pairs[i].second != long{threads} * long{passes};
+    CHECK(wrong == 0);
+}
