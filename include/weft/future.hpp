@@ -249,13 +249,9 @@ public:
     ///
     /// Errors: std::future_error(promise_already_satisfied, no_state); what copying or moving throws: then it
     ///         may be set again.
-    template <class U = T>
-    requires(!std::is_void_v<T> && !std::is_reference_v<T> &&
-             std::is_constructible_v<T, U>) bool set_value(U&& value) {
+    template <class U = T, class = std::enable_if_t<!std::is_void_v<T> && std::is_constructible_v<T, U>>>
+    bool set_value(U&& value) {
         return state().store(std::forward<U>(value));
-    }
-    bool set_value(std::add_lvalue_reference_t<T> value) requires std::is_reference_v<T> {
-        return state().store(value);
     }
     bool set_value() requires std::is_void_v<T> { return state().store(); }
 
