@@ -93,6 +93,7 @@ private:
             std::apply([](auto&& g, auto&&... a) { std::invoke(std::move(g), std::move(a)...); }, std::move(*call));
         };
     }
+    void check_open(const char* call) const;   // invalid_state naming the call if the loop is closed
     handle schedule(std::function<void()> f);
     handle schedule_threadsafe(std::function<void()> f);
     handle schedule_at(detail::time_point when, std::function<void()> f);

@@ -31,10 +31,14 @@ core::core(std::size_t stack_size, engine_choice choice)
     scheduler.loop = this;
 }
 
-core::~core() {
+core::~core() { close(); }
+
+void core::close() noexcept {
+    if (!engine) return;
     scheduler.enter();
     scheduler.close_notify();
     engine.reset();                   // from here on nobody finds the engine, and so the mailbox, through a descriptor
+    scheduler.engine = nullptr;
     scheduler.mailbox().deliver();    // registrations that other threads retired
     scheduler.leave();
 }

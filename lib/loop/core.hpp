@@ -27,6 +27,8 @@ class core {
 public:
     explicit core(std::size_t stack_size, engine_choice choice);
     ~core();
+    /// Gives the engine back; the last thing that happens here but destruction.
+    void close() noexcept;
     core(const core&) = delete;
     core& operator=(const core&) = delete;
 

@@ -62,7 +62,12 @@ void handle::cancel() noexcept {
 
 bool handle::cancelled() const noexcept { return state_ && state_->cancelled; }
 
+void loop::check_open(const char* call) const {
+    if (state_.closed) throw invalid_state(std::string(call) + ": the loop is closed");
+}
+
 handle loop::schedule(std::function<void()> f) {
+    check_open("loop::call_soon");
     auto h = std::make_shared<detail::handle_state>(state_, std::move(f));
     h->self = h;
     h->enter();
@@ -71,6 +76,7 @@ handle loop::schedule(std::function<void()> f) {
 }
 
 handle loop::schedule_threadsafe(std::function<void()> f) {
+    check_open("loop::call_soon_threadsafe");
     auto h = std::make_shared<detail::handle_state>(state_, std::move(f));
     h->self = h;
     state_.core.scheduler.mailbox().post(*h);
@@ -78,6 +84,7 @@ handle loop::schedule_threadsafe(std::function<void()> f) {
 }
 
 handle loop::schedule_at(detail::time_point when, std::function<void()> f) {
+    check_open("loop::call_at");
     auto h = std::make_shared<detail::handle_state>(state_, std::move(f));
     h->self = h;
     h->enter();
@@ -87,7 +94,7 @@ handle loop::schedule_at(detail::time_point when, std::function<void()> f) {
 }
 
 bool loop::is_running() const noexcept { return detail::loop_state::current() == &state_; }
-bool loop::is_closed() const noexcept { return state_.closing; }
+bool loop::is_closed() const noexcept { return state_.closed; }
 
 void loop::set_exception_handler(std::function<void(loop&, const exception_context&)> handler) {
     state_.exception_handler = std::move(handler);

@@ -52,7 +52,10 @@ loop_state::loop_state(const run_options& o)
     core.scheduler.loop = this;
 }
 
-loop_state::~loop_state() {
+loop_state::~loop_state() { close(); }
+
+void loop_state::close() {
+    if (closed) return;
     {
         std::lock_guard lock(loops().mutex);
         loops().open.erase(serial);
@@ -62,13 +65,15 @@ loop_state::~loop_state() {
     core.scheduler.mailbox().deliver();
     while (handle_state* h = first_pending) {
         h->cancelled = true;
-        h->loop = nullptr;
         core.scheduler.timers().remove(*h);
         h->leave();
+        h->loop = nullptr;
         auto last = std::move(h->self);
         last->f = nullptr;
     }
     core.scheduler.leave();
+    core.close();
+    closed = true;
 }
 
 bool loop_state::if_open(std::uint64_t serial, const std::function<void(loop_state&)>& f) {
@@ -122,15 +127,22 @@ void loop_state::report(const exception_context& context) noexcept {
 }
 
 void loop_state::report_from_anywhere(std::uint64_t serial, exception_context context) noexcept {
-    auto shared = std::make_shared<exception_context>(std::move(context));
-    if (loop_state* here = current(); here && here->serial == serial) {
-        here->facade.call_soon([here, shared] { here->report(*shared); });
-        return;
-    }
-    const bool posted = if_open(serial, [&](loop_state& s) {
-        s.facade.call_soon_threadsafe([&s, shared] { s.report(*shared); });
-    });
-    if (!posted) print_exception(*shared);
+    struct on_its_way {
+        exception_context context;
+        bool told = false;
+        ~on_its_way() {
+            if (!told) print_exception(context);   // the loop is closed, or closed before it arrived
+        }
+    };
+    auto report = std::make_shared<on_its_way>(std::move(context));
+    const auto tell = [report](loop_state& s) {
+        report->told = true;
+        s.report(report->context);
+    };
+    if (loop_state* here = current(); here && here->serial == serial)
+        here->facade.call_soon(tell, std::ref(*here));
+    else
+        if_open(serial, [&](loop_state& s) { s.facade.call_soon_threadsafe(tell, std::ref(s)); });
 }
 
 std::string describe_exception(const std::exception_ptr& error) {

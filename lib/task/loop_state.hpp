@@ -39,6 +39,8 @@ struct handle_state : kernel::callback, kernel::timer, message {
 struct loop_state {
     explicit loop_state(const run_options& options);
     ~loop_state();
+    /// Frees what is scheduled and gives the engine back. The state itself stays, for those who ask whether the loop is closed.
+    void close();
 
     /// This thread's running loop; null if none runs.
     static loop_state* current() noexcept {
@@ -66,6 +68,7 @@ struct loop_state {
     std::uint64_t next_id = 0;         // of a block of ids that belongs to this loop
     std::uint64_t last_id = 0;
     bool closing = false;              // new tasks are cancelled at once
+    std::atomic<bool> closed{false};
     bool debug;
 };
 

@@ -77,16 +77,25 @@ void end_all_tasks(loop_state& s) {
     while (s.first_task) s.core.turn();
 }
 
+void check_no_loop_runs() {
+    if (kernel::scheduler::current())
+        throw std::logic_error("run: a loop is running on this thread already; call the function, or create_task it");
+}
+
+std::unique_ptr<loop_state> make_loop(const run_options& options) {
+    check_no_loop_runs();
+    return std::make_unique<loop_state>(detail::with_environment(options));
+}
+
 }  // namespace
 
-runner::runner(run_options options) : state_(std::make_unique<loop_state>(detail::with_environment(options))) {}
+runner::runner(run_options options) : state_(make_loop(options)) {}
 
 runner::~runner() { close(); }
 
 void runner::enter() {
-    if (!state_) throw invalid_state("runner::run: the runner is closed");
-    if (kernel::scheduler::current())
-        throw std::logic_error("run: a loop is running on this thread already; call the function, or create_task it");
+    if (state_->closed) throw invalid_state("runner::run: the runner is closed");
+    check_no_loop_runs();
     state_->core.scheduler.enter();
 }
 
@@ -118,18 +127,18 @@ void runner::drive(const task_handle& main) {
 }
 
 loop& runner::get_loop() {
-    if (!state_) throw invalid_state("runner::get_loop: the runner is closed");
+    if (state_->closed) throw invalid_state("runner::get_loop: the runner is closed");
     return state_->facade;
 }
 
 void runner::close() {
-    if (!state_) return;
+    if (state_->closed) return;
     if (kernel::scheduler::current())
         detail::program_error("a runner was closed, or destroyed, inside a running loop; let its run return first");
     state_->core.scheduler.enter();
     end_all_tasks(*state_);
     state_->core.scheduler.leave();
-    state_.reset();
+    state_->close();
 }
 
 }  // namespace weft
