@@ -32,9 +32,15 @@ public:
                 std::rethrow_exception(e);
             } catch (const E&) {
                 return true;
-            } catch (const exception_group& group) {
-                if (group.contains<E>()) return true;
             } catch (...) {
+            }
+            if constexpr (!std::is_base_of_v<E, exception_group>) {   // else any group has been found already
+                try {
+                    std::rethrow_exception(e);
+                } catch (const exception_group& group) {
+                    if (group.contains<E>()) return true;
+                } catch (...) {
+                }
             }
         }
         return false;

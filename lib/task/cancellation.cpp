@@ -111,7 +111,8 @@ request_scope::request_scope(const char* what) : task_(&task_core::require_curre
     if (kernel::scheduler::current()->uncaught_exceptions() > task_->uncaught_floor) task_->push_frame(own_);
     gate_lock lock(task_->gate_);
     frame_ = task_->top_;
-    baseline_ = frame_->requests;
+    // A request that is pending when the scope opens will be delivered inside it: it counts as one that comes later.
+    baseline_ = frame_->requests - frame_->undelivered;
 }
 
 request_scope::~request_scope() {
@@ -143,9 +144,10 @@ bool request_scope::withdraw() noexcept {
     return frame_->requests <= baseline_;
 }
 
-void request_scope::redeliver() noexcept {
+void request_scope::redeliver(std::string message) {
     {
         gate_lock lock(task_->gate_);
+        if (frame_ == &task_->bottom_ && frame_->undelivered == 0 && !message.empty()) task_->more().message.swap(message);
         if (frame_->undelivered == 0) frame_->undelivered = 1;
         if (frame_->requests == 0) frame_->requests = 1;
     }

@@ -56,6 +56,7 @@ void group_core::add(task_core& t) {
     first_ = c;
     ++children_;
     if (!t.add_joiner(*c)) child_ended(*c, t);   // an eager child that has ended already
+    else if (aborting_) t.cancel({});            // an eager child in whose first turn the group was cancelled
 }
 
 void group_core::child_ended(child& c, task_core& t) noexcept {
@@ -124,9 +125,15 @@ bool group_core::finish() {
     }
     const bool was_raised = request_.raised();
     const bool only_own = request_.withdraw();
-    if (body_cancelled_ && !(was_raised && only_own)) cancelled_outside = body_cancelled_;
+    if (!cancelled_outside && body_cancelled_ && !(was_raised && only_own)) cancelled_outside = body_cancelled_;
     if (!errors_.empty()) {
-        if (cancelled_outside && !only_own) request_.redeliver();
+        if (cancelled_outside && !only_own) {
+            try {
+                std::rethrow_exception(cancelled_outside);
+            } catch (const cancelled& c) {
+                request_.redeliver(c.message());
+            }
+        }
         throw exception_group(std::move(errors_));
     }
     if (cancelled_outside) std::rethrow_exception(cancelled_outside);

@@ -14,6 +14,8 @@
 /// because other threads may cancel. undelivered <= requests. job::cancel_deliverable() is (top frame's undelivered > 0),
 /// kept on the task's loop.
 
+#include <string>
+
 #include <weft/detail/config.hpp>
 
 namespace weft::detail {
@@ -57,7 +59,7 @@ public:
     /// scope's body is the scope's own.
     bool withdraw() noexcept;
     /// Somebody else's request that was delivered inside the scope, and must not be lost, is made pending again.
-    void redeliver() noexcept;
+    void redeliver(std::string message);
     /// True if somebody else has asked since the scope was opened.
     bool others_asked() const noexcept;
 
@@ -67,7 +69,7 @@ private:
     task_core* task_;
     cancel_frame own_;       // pushed only when opened during unwinding
     cancel_frame* frame_;    // where this scope's request counts
-    int baseline_;           // requests in it when the scope was opened
+    int baseline_;           // requests in it that had been delivered when the scope was opened
     unsigned raised_at_ = 0;   // frame_->deliveries when raised: the same still means undelivered
     bool raised_ = false;
 };
