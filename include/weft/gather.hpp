@@ -5,6 +5,7 @@
 #include <chrono>
 #include <concepts>
 #include <exception>
+#include <functional>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
@@ -23,14 +24,15 @@
 
 namespace weft {
 
-/// What became of one of the things gathered: a value, or an exception (`cancelled` too). void is std::monostate.
+/// What became of one of the things gathered: a value, or an exception (`cancelled` too). void is std::monostate; of a
+/// reference it keeps the reference.
 template <class T>
 class outcome {
 public:
     using value_type = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
-    explicit outcome(value_type value) : value_(std::move(value)) {}
-    explicit outcome(std::exception_ptr error) noexcept : error_(std::move(error)) {}
+    explicit outcome(value_type value) : value_(std::forward<value_type>(value)) {}
+    outcome(std::nullopt_t, std::exception_ptr error) noexcept : error_(std::move(error)) {}
 
     bool has_value() const noexcept { return value_.has_value(); }
     explicit operator bool() const noexcept { return has_value(); }
@@ -45,12 +47,14 @@ public:
     }
     value_type& operator*() { return value(); }
     const value_type& operator*() const { return value(); }
-    value_type* operator->() { return &value(); }
+    auto* operator->() { return std::addressof(value()); }
     /// Null if there is a value.
     std::exception_ptr error() const noexcept { return error_; }
 
 private:
-    std::optional<value_type> value_;
+    using kept = std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, value_type>;
+
+    std::optional<kept> value_;
     std::exception_ptr error_;
 };
 
@@ -79,6 +83,7 @@ auto gather_one(gathered& all, X&& item) {
         all.add(*t.core(), false);
         return t;
     } else {
+        task_core::require_current("gather");   // before anything starts that would have to be waited for
         auto t = make_task({}, "gather", std::forward<X>(item));
         all.add(*t.core(), true);
         return t;
@@ -103,7 +108,7 @@ auto gathered_value(task<T>& t, bool last_use) {
 
 template <class T>
 outcome<T> gathered_outcome(task<T>& t) {
-    if (t.core()->error()) return outcome<T>(t.core()->error());
+    if (t.core()->error()) return outcome<T>(std::nullopt, t.core()->error());
     return outcome<T>(gathered_value(t, true));
 }
 
@@ -147,9 +152,11 @@ template <class R>
 auto gather_tasks(gathered& all, R&& range) {
     using item = std::ranges::range_value_t<std::remove_cvref_t<R>>;
     std::vector<decltype(gather_one(all, std::declval<item>()))> tasks;
+    // Only the elements of a container that is given away may be moved from; those of a view are somebody else's.
+    constexpr bool ours = !std::is_lvalue_reference_v<R> && !std::ranges::view<std::remove_cvref_t<R>>;
     for (auto&& x : range) {
-        if constexpr (std::is_lvalue_reference_v<R>) tasks.push_back(gather_one(all, item(x)));
-        else tasks.push_back(gather_one(all, item(std::move(x))));
+        if constexpr (ours) tasks.push_back(gather_one(all, item(std::move(x))));
+        else tasks.push_back(gather_one(all, item(std::forward<decltype(x)>(x))));
     }
     return tasks;
 }

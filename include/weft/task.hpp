@@ -19,7 +19,7 @@
 namespace weft {
 
 struct task_options {
-    std::string name;              // empty: "task-N"
+    std::string name = {};         // empty: "task-N"
     std::size_t stack_size = 0;    // bytes; 0: the loop's default (run_options::stack_size)
     bool eager = false;            // runs at once, until it first blocks, before create_task returns
 };

@@ -60,8 +60,8 @@ void task_core::refuse() noexcept {
 void task_core::finish() noexcept {
     loop_state& loop = *home_;
     std::vector<extras::callback> callbacks;
+    wake_batch batch;   // woken last: a waiter on another thread finds the loop's reference gone, and may move the value out
     {
-        wake_batch batch;
         gate_lock lock(gate_);
         bottom_.undelivered = 0;
         set_cancel_deliverable(false);
@@ -74,8 +74,7 @@ void task_core::finish() noexcept {
         }
         last_joiner_ = nullptr;
         if (extras_) callbacks.swap(extras_->callbacks);
-        lock.leave();
-    }   // wakes the batch
+    }
     for (extras::callback& c : callbacks) {
         retain();
         loop.facade.call_soon([keep = task_handle(this), f = std::move(c.f)]() mutable { f(*keep.core()); });

@@ -15,10 +15,10 @@ void wait_for_tasks(const std::vector<task_core*>& tasks, time_point deadline, r
     };
     while (all.try_next(index)) take();
     while (!enough && all.remaining() > 0) {
-        if (!woken_or_throw(all.next(index, deadline))) return;
+        if (!woken_or_throw(all.next(index, deadline))) break;
         take();
     }
-    while (all.try_next(index)) take();   // what ended in the same turn
+    while (all.try_next(index)) take();   // what ended in the same turn, also after the deadline
 }
 
 }  // namespace weft::detail

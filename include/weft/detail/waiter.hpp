@@ -190,11 +190,20 @@ time_point deadline_after(std::chrono::duration<Rep, Period> delay) {
 }
 template <class Clock, class Duration>
 time_point deadline_at(std::chrono::time_point<Clock, Duration> when) {
+    using seconds = std::chrono::duration<double>;   // for what exact arithmetic would overflow on
     if (when == (std::chrono::time_point<Clock, Duration>::max)()) return time_point::max();
-    if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>)
-        return std::chrono::time_point_cast<std::chrono::steady_clock::duration>(when);
-    else
-        return deadline_after(when - Clock::now());
+    if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
+        const seconds since_epoch(when.time_since_epoch());
+        if (since_epoch.count() >= 9.2e9) return time_point::max();
+        if (!(since_epoch.count() > -9.2e9)) return time_point::min();
+        return time_point(std::chrono::ceil<time_point::duration>(when.time_since_epoch()));
+    } else {
+        const auto start = Clock::now();
+        const seconds ahead = seconds(when.time_since_epoch()) - seconds(start.time_since_epoch());
+        if (ahead.count() >= 3.2e9) return time_point::max();
+        if (!(ahead.count() > -1)) return now();
+        return deadline_after(when - start);
+    }
 }
 
 /// Ends the process with a sentence on standard error that says which rule a program broke, and what to do.
