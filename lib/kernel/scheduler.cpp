@@ -41,6 +41,7 @@ void scheduler::enter() {
     if (this_thread().id == 0) assign_thread_id();
     exceptions_ = reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
     errno_ = &errno;
+    control_words_ = control_words::current();
     own_stack_.context = boost::fibers::context::active();
     own_stack_.boost_stack_pointer = stack_pointer_of(*own_stack_.context);
     own_stack_.stack_pointer = nullptr;
@@ -113,6 +114,8 @@ void scheduler::run_worker(fiber& self) noexcept {
     for (;;) {
         finish_sanitizer_switch();
         if (self.retire) return;   // Boost's terminate() asks pick_next() where to go
+        *errno_ = 0;
+        control_words_.restore();
         self.work->run();   // ends by forgetting self
         self.work = nullptr;
         runnable* r = queue_.front();
@@ -122,7 +125,6 @@ void scheduler::run_worker(fiber& self) noexcept {
                 --budget_;
                 queue_.pop_front();
                 assign(self, j);
-                *errno_ = 0;
                 continue;
             }
         }

@@ -149,6 +149,7 @@ private:
     int budget_ = 0;
     exception_state* exceptions_ = nullptr;                // this thread's, in the C++ runtime
     int* errno_ = nullptr;                                 // this thread's
+    control_words control_words_;                          // the loop's own; every job begins with them
     thread_state* thread_ = nullptr;                       // this thread's
     boost::fibers::context** active_slot_ = nullptr;       // bridge_'s
     fiber* idle_ = nullptr;                                // workers without a job, last used first, default stacks

@@ -80,6 +80,7 @@ stack_pool::~stack_pool() {
         unpoison_stack(s.memory, s.stacks * stride_);
         ::munmap(s.memory, s.stacks * stride_);
     }
+    mapping_budget.fetch_add(mappings_, std::memory_order_relaxed);
 }
 
 bool stack_pool::guard(char* page) noexcept {
@@ -88,8 +89,10 @@ bool stack_pool::guard(char* page) noexcept {
         if (::madvise(page, page_, MADV_GUARD_INSTALL) == 0) return true;
         markers_work.store(false, std::memory_order_relaxed);
     }
-    if (mapping_budget.fetch_sub(2, std::memory_order_relaxed) >= 2 && ::mprotect(page, page_, PROT_NONE) == 0)
+    if (mapping_budget.fetch_sub(2, std::memory_order_relaxed) >= 2 && ::mprotect(page, page_, PROT_NONE) == 0) {
+        mappings_ += 2;
         return true;
+    }
     mapping_budget.fetch_add(2, std::memory_order_relaxed);
     say_unguarded_once();
     return false;

@@ -69,6 +69,7 @@ private:
     std::size_t next_fresh_ = 0;             // numbers from here to the slab's end were never used
     std::size_t end_ = 0;                    // how many numbers there are
     std::vector<bool> guarded_;
+    long mappings_ = 0;                      // of the process's budget: what mprotect took
 };
 
 /// If `address` lies in a guard page of any pool, that page's stack; else a span of size 0. Async-signal-safe.

@@ -71,4 +71,29 @@ namespace weft::kernel {
 }
 #endif
 
+/// How floating point rounds and traps. It is a fiber's own, as the callee-saved registers are, and must not pass from one
+/// job on to the next on the same stack.
+struct control_words {
+    static control_words current() noexcept {
+        control_words now;
+#if WEFT_INLINE_SWITCH
+        asm volatile("stmxcsr %0" : "=m"(now.sse));
+        asm volatile("fnstcw %0" : "=m"(now.x87));
+        now.sse &= ~63u;   // the low bits are flags: what has happened, not how to go on
+#endif
+        return now;
+    }
+    /// Makes these the running fiber's. To load them costs more than to look, and they hardly ever differ.
+    void restore() const noexcept {
+#if WEFT_INLINE_SWITCH
+        const control_words now = current();
+        if (now.sse != sse) [[unlikely]] { asm volatile("ldmxcsr %0" : : "m"(sse)); }
+        if (now.x87 != x87) [[unlikely]] { asm volatile("fldcw %0" : : "m"(x87)); }
+#endif
+    }
+
+    unsigned sse = 0;
+    unsigned short x87 = 0;
+};
+
 }  // namespace weft::kernel
