@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -47,28 +48,29 @@ std::string file_names::next(const url& address) {
 body_file::new_file body_file::create(file_names& names, const url& address) {
     for (;;) {
         std::string path = names.next(address);
-        try {
-            weft::file file = weft::file::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-            return {std::move(path), std::move(file)};
-        } catch (const std::system_error& error) {
-            if (error.code() != std::errc::file_exists)
-                throw fetch_error(outcome::not_written, error.what());
-        }
+        const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor >= 0)
+            return {std::move(path), descriptor};
+        if (errno != EEXIST)
+            throw fetch_error(outcome::not_written, path + ": " + std::generic_category().message(errno));
     }
 }
 
 body_file::body_file(file_names& names, const url& address) : file_(create(names, address)) {}
 
 body_file::~body_file() {
+    ::close(file_.descriptor);
     if (!kept_)
-        unlink(file_.path.c_str());
+        ::unlink(file_.path.c_str());
 }
 
 void body_file::write(std::string_view piece) {
-    try {
-        file_.file.write(piece);
-    } catch (const std::system_error& error) {
-        throw fetch_error(outcome::not_written, file_.path + ": " + error.what());
+    while (!piece.empty()) {
+        const ssize_t written = ::write(file_.descriptor, piece.data(), piece.size());
+        if (written >= 0)
+            piece.remove_prefix(static_cast<std::size_t>(written));
+        else if (errno != EINTR)
+            throw fetch_error(outcome::not_written, file_.path + ": " + std::generic_category().message(errno));
     }
 }
 

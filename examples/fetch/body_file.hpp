@@ -3,8 +3,6 @@
 
 #include "url.hpp"
 
-#include <weft/file.hpp>
-
 #include <map>
 #include <string>
 #include <string_view>
@@ -37,14 +35,14 @@ public:
     body_file& operator=(const body_file&) = delete;
     ~body_file();
 
-    /// Suspends while it is written. Throws fetch_error.
+    /// Through the page cache: it holds the loop up no longer than a copy. Throws fetch_error.
     void write(std::string_view piece);
     void keep() noexcept { kept_ = true; }
 
 private:
     struct new_file {
         std::string path;
-        weft::file file;
+        int descriptor;
     };
     static new_file create(file_names& names, const url& address);
 

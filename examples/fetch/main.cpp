@@ -11,8 +11,6 @@
 
 #include <weft/dns.hpp>
 #include <weft/error.hpp>
-#include <weft/file.hpp>
-#include <weft/pipe.hpp>
 #include <weft/run.hpp>
 #include <weft/timeout.hpp>
 
@@ -20,6 +18,7 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <cerrno>
 #include <system_error>
 #include <vector>
 
@@ -30,7 +29,19 @@ enum exit_status { all_ok = 0, some_failed = 1, wrong_call = 2, stopped_by_user 
 
 std::string read_input(const std::string& path) {
     try {
-        return path == "-" ? weft::stdin_stream().read() : weft::read_file(path);
+        std::FILE* const file = path == "-" ? stdin : std::fopen(path.c_str(), "re");
+        if (!file)
+            throw std::system_error(errno, std::generic_category());
+        std::string text;
+        char piece[4096];
+        while (const std::size_t got = std::fread(piece, 1, sizeof piece, file))
+            text.append(piece, got);
+        const int error = std::ferror(file) ? errno : 0;
+        if (file != stdin)
+            std::fclose(file);
+        if (error != 0)
+            throw std::system_error(error, std::generic_category());
+        return text;
     } catch (const std::system_error& error) {
         throw usage_error("--input: cannot read " + quoted(path) + ": " + error.code().message());
     }
