@@ -99,7 +99,6 @@ TEST_CASE("server: a stream may be handed to another loop and end there") {
     leak_check leaks;
     std::atomic<bool> ready = false;
     stream handed;
-    endpoint where;
     std::thread other([&] {
         ready.wait(false);
         weft::run([&] { echo(std::move(handed)); });

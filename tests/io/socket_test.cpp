@@ -175,7 +175,7 @@ TEST_CASE("socket: sendfile sends a file and advances the offset") {
         auto [a, b] = tcp_pair();
         const int file = ::open((folder / "file").c_str(), O_RDONLY | O_CLOEXEC);
         REQUIRE(file >= 0);
-        auto reading = start([&] {
+        auto reading = start([&b = b] {
             std::string got;
             for (std::string part; !(part = receive(b)).empty();) got += part;
             return got;
