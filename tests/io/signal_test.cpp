@@ -154,9 +154,10 @@ TEST_CASE("signal_set: a cancelled wait loses no signal, whenever it comes") {
 
 TEST_CASE("signal_set: it is waited for on any loops, whichever thread the signal comes to") {
     leak_check leaks;
-    constexpr int loops = 3, signals = 50;
+    constexpr int loops = 3, rounds = 200;
     std::atomic<int> waiting = 0, taken = 0;
-    signal_set shared{SIGUSR1};
+    const int other = SIGRTMIN + 1;
+    signal_set shared{SIGUSR1, other};
     std::vector<std::thread> threads;
     for (int i = 0; i < loops; ++i) {
         threads.emplace_back([&] {
@@ -177,15 +178,15 @@ TEST_CASE("signal_set: it is waited for on any loops, whichever thread the signa
         });
     }
     while (waiting != loops) std::this_thread::yield();
-    for (int i = 0; i < signals; ++i) {
-        const int before = taken;
+    for (int i = 0; i < rounds; ++i) {
         if (i % 2) ::raise(SIGUSR1);
         else ::pthread_kill(threads[static_cast<std::size_t>(i) % loops].native_handle(), SIGUSR1);
-        taken.wait(before);
+        ::raise(other);
+        for (int seen; (seen = taken) < 2 * (i + 1);) taken.wait(seen);
     }
     ::kill(::getpid(), SIGUSR2);
     for (auto& t : threads) t.join();
-    CHECK(taken == signals);
+    CHECK(taken == 2 * rounds);
 }
 
 TEST_CASE("signal_set: sets come and go while signals arrive") {

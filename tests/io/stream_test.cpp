@@ -1,22 +1,15 @@
-// Reading, and what belongs to both directions.
+// Reading, and what belongs to both directions. How streams end: stream_close_test.cpp.
 
 #include <cerrno>
-#include <memory>
 
 #include <weft/timeout.hpp>
 
-#include "fixture.hpp"
+#include "stream_fixture.hpp"
 
 using namespace io_test;
 using weft::stream;
 
 namespace {
-
-struct stream_pair {
-    explicit stream_pair(std::pair<weft::socket, weft::socket> ends = unix_pair(), std::size_t limit = 64 * 1024)
-        : near(std::move(ends.first), limit), far(std::move(ends.second)) {}
-    stream near, far;
-};
 
 template <class F>
 weft::incomplete_read_error incomplete(F f) {
@@ -91,6 +84,19 @@ TEST_CASE("stream: read_some fills what it is given, from the buffer first") {
         s.far.close();
         CHECK(s.near.read_some(much) == 0);
         CHECK(s.near.read_some(little) == 0);
+    });
+}
+
+TEST_CASE("stream: the buffer keeps what it holds when it grows") {
+    leak_check leaks;
+    weft::run([] {
+        for (const std::size_t first : {1u, 100u, 1900u, 2100u, 4000u}) {
+            stream_pair s;
+            const std::string text = long_text(60000);
+            s.far.write(text);
+            CHECK(s.near.read(first) == text.substr(0, first));
+            CHECK(s.near.read_exactly(text.size() - first) == text.substr(first));
+        }
     });
 }
 
@@ -269,68 +275,6 @@ TEST_CASE("stream: every call checks for a cancellation, also when the buffer ha
             CHECK(cancelled.cancelled());
         }
         CHECK(s.near.read_line() == "two\n");
-    });
-}
-
-TEST_CASE("stream: a reset is thrown by every read, once the buffer is empty") {
-    leak_check leaks;
-    weft::run([] {
-        stream_pair s(tcp_pair());
-        s.far.write("first\nsecond");
-        CHECK(s.near.read_line() == "first\n");
-        reset_on_close(s.far.get_socket());
-        s.far.close();
-        CHECK(error_of([&] { s.near.read_line(); }) == ECONNRESET);
-        CHECK(s.near.read(100) == "second");   // it was buffered
-        CHECK(error_of([&] { s.near.read(100); }) == ECONNRESET);
-        CHECK(error_of([&] { s.near.read(); }) == ECONNRESET);
-        CHECK_FALSE(s.near.at_eof());
-        const std::string said = message_of<std::system_error>([&] { s.near.read_exactly(1); });
-        CHECK(said.find(s.near.remote_endpoint().to_string()) != std::string::npos);
-    });
-}
-
-TEST_CASE("stream: a reset that a writer was told of is no end of file for the reader") {
-    leak_check leaks;
-    weft::run([] {
-        stream_pair s(tcp_pair());
-        reset_on_close(s.far.get_socket());
-        s.far.close();
-        CHECK(error_of([&] { s.near.write("x"); }) == ECONNRESET);
-        CHECK(error_of([&] { s.near.write("x"); }) == EPIPE);
-        CHECK(error_of([&] { s.near.read(10); }) == ECONNRESET);
-        CHECK(error_of([&] { s.near.read(10); }) == ECONNRESET);
-    });
-}
-
-TEST_CASE("stream: closing wakes the reader and the writer, and ends everything") {
-    leak_check leaks;
-    weft::run([] {
-        stream_pair s(narrow_pair());
-        auto reading = start([&] { return error_of([&] { s.near.read_line(); }); });
-        auto writing = start([&] { return error_of([&] { s.near.write(std::string(1 << 20, 'x')); }); });
-        REQUIRE_FALSE((reading.done() || writing.done()));
-        s.near.close();
-        s.near.close();
-        CHECK(reading.get() == EBADF);
-        CHECK(writing.get() == EBADF);
-        CHECK(error_of([&] { s.near.read(1); }) == EBADF);
-        CHECK(error_of([&] { s.near.write("x"); }) == EBADF);
-        CHECK(error_of([&] { s.near.write_eof(); }) == EBADF);
-        CHECK(s.near.at_eof());
-    });
-}
-
-TEST_CASE("stream: destroying it wakes the reader") {
-    leak_check leaks;
-    weft::run([] {
-        auto [a, b] = unix_pair();
-        auto owned = std::make_unique<stream>(std::move(a));
-        auto reading = start([s = owned.get()] { return error_of([&] { s->read_exactly(100); }); });
-        b.send(bytes("some"));
-        turns(1);
-        owned.reset();
-        CHECK(reading.get() == EBADF);
     });
 }
 
