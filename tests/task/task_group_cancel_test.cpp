@@ -106,8 +106,8 @@ TEST_CASE_METHOD(fixture, "cancel(): from a callback and from another task") {
     });
 }
 
-TEST_CASE_METHOD(fixture, "cancel(): an eager child that calls it, or fails a sibling, and then waits is "
-                          "cancelled like the others") {
+TEST_CASE_METHOD(fixture,
+                 "cancel(): an eager child in whose first turn it came is cancelled like its siblings") {
     run([] {
         const auto start = get_running_loop().time();
         with_task_group([](task_group& group) {

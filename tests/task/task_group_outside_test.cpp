@@ -10,8 +10,8 @@
 using namespace task_test;
 using namespace weft;
 
-TEST_CASE_METHOD(fixture, "task group: cancelled from outside in its body cancels the children, and throws "
-                          "cancelled at their end") {
+TEST_CASE_METHOD(fixture,
+                 "task group: cancelled from outside in its body, cancels and awaits the children, then throws") {
     run([] {
         notes log;
         auto parent = create_task([&] {
@@ -57,8 +57,8 @@ TEST_CASE_METHOD(fixture, "task group: cancelled from outside while it waits for
     });
 }
 
-TEST_CASE_METHOD(fixture, "task group: children failed and cancelled from outside: throws the group, the "
-                          "cancellation stays pending") {
+TEST_CASE_METHOD(fixture,
+                 "task group: failures after a cancellation from outside are thrown, it stays pending") {
     for (const bool in_body : {true, false}) {
         run([&] {
             notes log;
@@ -91,8 +91,8 @@ TEST_CASE_METHOD(fixture, "task group: children failed and cancelled from outsid
     }
 }
 
-TEST_CASE_METHOD(fixture, "task group: cancelled from outside after a child has failed: the group, and the "
-                          "cancellation stays pending") {
+TEST_CASE_METHOD(fixture,
+                 "task group: failures before a cancellation from outside are thrown, it stays pending") {
     run([] {
         notes log;
         auto parent = create_task([&] {

@@ -254,8 +254,8 @@ TEST_CASE_METHOD(fixture, "task: result and exception of an unfinished task thro
     });
 }
 
-TEST_CASE_METHOD(fixture, "task: exception is null for a value, what was thrown for a failure, the cancelled "
-                          "for a cancelled task") {
+TEST_CASE_METHOD(fixture,
+                 "task: exception is null for a value, else what was thrown, also a cancelled") {
     run([] {
         auto failed = create_task([] { throw std::runtime_error("e"); });
         auto ended = create_task([] { throw cancelled("c"); });
