@@ -45,33 +45,43 @@ std::string file_names::next(const url& address) {
 }
 
 // Names are only candidates until the system has made the file and said that it is new.
-body_file::new_file body_file::create(file_names& names, const url& address) {
-    for (;;) {
-        std::string path = names.next(address);
-        const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (descriptor >= 0)
-            return {std::move(path), descriptor};
-        if (errno != EEXIST)
-            throw fetch_error(outcome::not_written, path + ": " + std::generic_category().message(errno));
-    }
+body_file::body_file(file_names& names, const url& address) {
+    do {
+        path_ = names.next(address);
+        descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (descriptor_ < 0 && errno == EEXIST);
+    if (descriptor_ < 0)
+        fail();
 }
 
-body_file::body_file(file_names& names, const url& address) : file_(create(names, address)) {}
-
 body_file::~body_file() {
-    ::close(file_.descriptor);
+    if (descriptor_ >= 0)
+        ::close(descriptor_);
     if (!kept_)
-        ::unlink(file_.path.c_str());
+        ::unlink(path_.c_str());
 }
 
 void body_file::write(std::string_view piece) {
     while (!piece.empty()) {
-        const ssize_t written = ::write(file_.descriptor, piece.data(), piece.size());
-        if (written >= 0)
+        const ssize_t written = ::write(descriptor_, piece.data(), piece.size());
+        if (written >= 0) {
             piece.remove_prefix(static_cast<std::size_t>(written));
-        else if (errno != EINTR)
-            throw fetch_error(outcome::not_written, file_.path + ": " + std::generic_category().message(errno));
+        } else if (errno != EINTR) {
+            fail();
+        }
     }
+}
+
+void body_file::keep() {
+    if (::close(std::exchange(descriptor_, -1)) !=
+        0)  // some file systems only now say that there was no room
+        fail();
+    kept_ = true;
+}
+
+void body_file::fail() const {
+    const std::string reason = std::generic_category().message(errno);
+    throw fetch_error(outcome::not_written, path_ + ": " + reason);
 }
 
 }  // namespace fetch

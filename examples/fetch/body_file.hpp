@@ -37,16 +37,14 @@ public:
 
     /// Through the page cache: it holds the loop up no longer than a copy. Throws fetch_error.
     void write(std::string_view piece);
-    void keep() noexcept { kept_ = true; }
+    /// The body is whole: closes the file. Throws fetch_error, and then the file is removed all the same.
+    void keep();
 
 private:
-    struct new_file {
-        std::string path;
-        int descriptor;
-    };
-    static new_file create(file_names& names, const url& address);
+    [[noreturn]] void fail() const;
 
-    new_file file_;
+    std::string path_;
+    int descriptor_ = -1;  // -1: closed
     bool kept_ = false;
 };
 

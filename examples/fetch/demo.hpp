@@ -1,5 +1,5 @@
 #pragma once
-// `fetch` without URLs: serves the built-in site, fetches it page by page and then concurrently, and compares.
+// `fetch` without URLs: serves the built-in site, fetches it one by one and then concurrently, and compares.
 
 #include "options.hpp"
 

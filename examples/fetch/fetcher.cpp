@@ -23,7 +23,7 @@ fetcher::fetcher(fetch_settings settings, dialer& names, on_finish finished)
     , names_(settings_.output.value_or("."))
     , finished_(std::move(finished)) {}
 
-// A task is made only when there is a permit for it: a million URLs cost a million jobs, not a million stacks.
+// A task is made only when it has a permit: a million URLs cost a million jobs, not a million stacks.
 void fetcher::run(std::span<const job> jobs) {
     weft::semaphore permits(static_cast<std::ptrdiff_t>(settings_.concurrency));
     weft::with_task_group([&](weft::task_group& group) {

@@ -1,11 +1,11 @@
-// fetch: gets many URLs at the same time. See `fetch --help`, and ../README.md for a walk through the
-// program.
+// fetch: gets many URLs at the same time. `fetch --help` says how; ../README.md is a walk through the program.
 
 #include "body_file.hpp"
 #include "demo.hpp"
 #include "dialer.hpp"
 #include "fetcher.hpp"
 #include "format.hpp"
+#include "input.hpp"
 #include "options.hpp"
 #include "report.hpp"
 
@@ -14,11 +14,13 @@
 #include <weft/run.hpp>
 #include <weft/timeout.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <optional>
 #include <string>
-#include <cerrno>
 #include <system_error>
 #include <vector>
 
@@ -26,26 +28,6 @@ namespace fetch {
 namespace {
 
 enum exit_status { all_ok = 0, some_failed = 1, wrong_call = 2, stopped_by_user = 130 };
-
-std::string read_input(const std::string& path) {
-    try {
-        std::FILE* const file = path == "-" ? stdin : std::fopen(path.c_str(), "re");
-        if (!file)
-            throw std::system_error(errno, std::generic_category());
-        std::string text;
-        char piece[4096];
-        while (const std::size_t got = std::fread(piece, 1, sizeof piece, file))
-            text.append(piece, got);
-        const int error = std::ferror(file) ? errno : 0;
-        if (file != stdin)
-            std::fclose(file);
-        if (error != 0)
-            throw std::system_error(error, std::generic_category());
-        return text;
-    } catch (const std::system_error& error) {
-        throw usage_error("--input: cannot read " + quoted(path) + ": " + error.code().message());
-    }
-}
 
 std::vector<url> all_urls(const options& wanted) {
     std::vector<url> urls = wanted.urls;
@@ -121,10 +103,20 @@ int run(const options& wanted) {
     }
 }
 
+// Where the caller closed standard input, output or error, the next socket would get that number, and what is printed
+// would go to somebody's server.
+void fill_standard_descriptors() {
+    int descriptor = ::open("/dev/null", O_RDWR);
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO)
+        descriptor = ::open("/dev/null", O_RDWR);
+    ::close(descriptor);
+}
+
 }  // namespace
 }  // namespace fetch
 
 int main(int argc, char** argv) {
+    fetch::fill_standard_descriptors();
     try {
         const fetch::options wanted = fetch::parse_options({argv + 1, argv + argc});
         if (wanted.help) {
