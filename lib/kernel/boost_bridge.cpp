@@ -2,8 +2,11 @@
 
 #include <link.h>
 
-#include <boost/fiber/algo/round_robin.hpp>
+#include <boost/context/stack_traits.hpp>
 #include <boost/fiber/scheduler.hpp>
+
+#include <mutex>
+#include <utility>
 
 #include "kernel/scheduler.hpp"
 
@@ -19,12 +22,21 @@ struct context_switch_state {
 struct fiber_stack_pointer {
     friend constexpr auto member(fiber_stack_pointer);
 };
+struct scheduler_algorithm {
+    friend constexpr auto member(scheduler_algorithm);
+};
 template <class Tag, auto Member>
 struct reach {
     friend constexpr auto member(Tag) { return Member; }
 };
 template struct reach<context_switch_state, &bf::context::c_>;
 template struct reach<fiber_stack_pointer, &boost::context::fiber::fctx_>;
+template struct reach<scheduler_algorithm, &bf::scheduler::algo_>;
+
+std::mutex free_mutex;
+boost_bridge* first_free = nullptr;   // those without a loop hold one reference to themselves
+
+bf::scheduler& boost_scheduler() noexcept { return *bf::context::active()->get_scheduler(); }
 
 /// A fiber that Boost made (boost::fibers::fiber in a task): scheduled by us, but not a worker.
 class foreign_fiber final : public bf::fiber_properties {
@@ -34,6 +46,11 @@ public:
         control.boost_stack_pointer = stack_pointer_of(*c);
         control.foreign = true;
         control.tsan_fiber = create_tsan_fiber();
+#if WEFT_ASAN
+        // Boost does not say where the stack lies: its frames are below the context, within the default size as a rule.
+        const std::size_t size = boost::context::stack_traits::default_size();
+        control.stack = {reinterpret_cast<char*>(c) - size, size, 0};
+#endif
     }
     ~foreign_fiber() override { destroy_tsan_fiber(control.tsan_fiber); }
 
@@ -72,7 +89,7 @@ void** stack_pointer_of(bf::context& c) noexcept {
 void boost_bridge::make_context(fiber& f, char* top, void (*ended)(fiber&) noexcept) {
     static_assert(sizeof(fiber_link) <= sizeof(fiber::link_storage));
     auto* link = new (static_cast<void*>(f.link_storage)) fiber_link(f);
-    scheduler* s = &scheduler_;
+    scheduler* s = scheduler_;
     auto made = bf::make_worker_context_with_properties(bf::launch::post, link, worker_stack{&f, top, ended},
                                                         [s, &f] { s->run_worker(f); });
     bf::context::active()->attach(made.get());
@@ -80,23 +97,60 @@ void boost_bridge::make_context(fiber& f, char* top, void (*ended)(fiber&) noexc
     f.boost_stack_pointer = stack_pointer_of(*made);
 }
 
-void boost_bridge::awakened(bf::context* c) noexcept {
+boost_bridge::pointer boost_bridge::acquire(scheduler& s) {
+    pointer bridge;
+    {
+        std::lock_guard lock(free_mutex);
+        if (first_free) {
+            bridge = pointer(first_free, false);
+            first_free = std::exchange(bridge->next_free_, nullptr);
+        }
+    }
+    if (!bridge) bridge.reset(new boost_bridge);
+    bridge->scheduler_ = &s;
+    bridge->mailbox_.store(&s.mailbox(), std::memory_order_relaxed);
+    bridge->active_slot_ = nullptr;
+    return bridge;
+}
+
+void boost_bridge::give_back(pointer bridge) noexcept {
+    std::lock_guard lock(free_mutex);
+    bridge->scheduler_ = nullptr;
+    bridge->next_free_ = first_free;
+    first_free = bridge.detach();
+}
+
+fiber& boost_bridge::control_for(bf::context& c) noexcept {
+    fiber* f = control_of(c);
+    if (!f) {
+        auto* made = new foreign_fiber(*scheduler_, &c);   // noexcept here: no memory ends the process, as in Boost
+        c.set_properties(made);
+        f = &made->control;
+    }
+    f->home = scheduler_;   // a fiber of Boost's may have been here in another run, on another loop
+    return *f;
+}
+
+WEFT_UNTRACED void boost_bridge::awakened(bf::context* c) noexcept {
     if (c->is_context(bf::type::dispatcher_context)) {
         dispatcher_ = c;
         return;
     }
-    if (c == scheduler_.own_stack().context) detail::program_error("a Boost.Fiber primitive waited in a loop callback: wait in a task");
-    fiber* f = control_of(*c);
-    if (!f) {
-        auto* made = new foreign_fiber(scheduler_, c);   // noexcept here: no memory ends the process, as in Boost
-        c->set_properties(made);
-        f = &made->control;
-    }
-    f->home->ready(*f);
+    if (c == scheduler_->own_stack().context) detail::program_error("a Boost.Fiber primitive waited in a loop callback: wait in a task");
+    fiber& f = control_for(*c);
+    // launch::dispatch: Boost has begun a fiber of its own without asking pick_next(), and this is called on it already.
+    bf::context* active = bf::context::active();
+    if (&f == &scheduler_->running_fiber() && active != c) scheduler_->note_boost_switch(control_for(*active));
+    scheduler_->ready(f);
 }
 
 WEFT_UNTRACED bf::context* boost_bridge::pick_next() noexcept {
-    if (uninstalling_) return std::exchange(dispatcher_, nullptr);
+    if (uninstalling_) {
+        if (dispatcher_) return std::exchange(dispatcher_, nullptr);
+        fiber& f = static_cast<fiber&>(leaving_.pop_front());
+        scheduler_->hand_to_boost(f);
+        return f.context;
+    }
     bf::context* running = bf::context::active();
     if (running->is_context(bf::type::dispatcher_context)) {
         if (probing_) {
@@ -106,29 +160,29 @@ WEFT_UNTRACED bf::context* boost_bridge::pick_next() noexcept {
             }
         }
         if (!std::exchange(said_idle_, true)) return nullptr;
-        scheduler_.prepare_boost_switch(scheduler_.own_stack());
-        return scheduler_.own_stack().context;
+        scheduler_->prepare_boost_switch(scheduler_->own_stack());
+        return scheduler_->own_stack().context;
     }
     touched_ = true;
-    fiber& self = scheduler_.running_fiber();
-    if (&self == &scheduler_.own_stack())
+    fiber& self = scheduler_->running_fiber();
+    if (&self == &scheduler_->own_stack())
         detail::program_error("a Boost.Fiber primitive waited in a loop callback: wait in a task");
-    fiber* next = &scheduler_.next_fiber();
+    fiber* next = &scheduler_->next_fiber();
     if (next == &self) {   // it yielded and is the only one: let the loop have its turn
-        scheduler_.ready_first(self);
-        next = &scheduler_.own_stack();
+        scheduler_->ready_first(self);
+        next = &scheduler_->own_stack();
     }
-    scheduler_.prepare_boost_switch(*next);
+    scheduler_->prepare_boost_switch(*next);
     return next->context;
 }
 
-bool boost_bridge::has_ready_fibers() const noexcept { return uninstalling_ && dispatcher_; }
+bool boost_bridge::has_ready_fibers() const noexcept { return uninstalling_ && (dispatcher_ || !leaving_.empty()); }
 
 void boost_bridge::suspend_until(std::chrono::steady_clock::time_point const& when) noexcept { deadline_ = when; }
 
 void boost_bridge::notify() noexcept {
     notified_.store(true, std::memory_order_release);
-    scheduler_.mailbox().ring();
+    mailbox_.load(std::memory_order_relaxed)->ring();
 }
 
 void boost_bridge::dispatch() noexcept {
@@ -138,18 +192,22 @@ void boost_bridge::dispatch() noexcept {
     deadline_ = detail::time_point::max();
     said_idle_ = false;
     bf::context* c = std::exchange(dispatcher_, nullptr);
-    scheduler_.switch_to_dispatcher(*c);
+    scheduler_->switch_to_dispatcher(*c);
 }
 
 void boost_bridge::install() {
-    bf::context::active()->get_scheduler()->set_algo(this);
+    bf::scheduler& boost = boost_scheduler();
+    outside_ = boost.*member(scheduler_algorithm{});
+    boost.set_algo(this);
+    touched_ = true;   // wakes may have come, and times passed, since the last run
     if (!active_slot_) find_active_slot();
 }
 
-void boost_bridge::uninstall() {
+void boost_bridge::uninstall() noexcept {
     dispatch();
+    scheduler_->take_foreign(leaving_);
     uninstalling_ = true;
-    bf::context::active()->get_scheduler()->set_algo(new bf::algo::round_robin);
+    boost_scheduler().set_algo(std::move(outside_));
     uninstalling_ = false;
 }
 

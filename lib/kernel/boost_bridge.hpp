@@ -16,6 +16,9 @@
 ///    waits and terminated contexts, is told once that nothing is ready (so that it says when its next deadline is), and is
 ///    then sent back to the loop's own stack.
 ///  - A context is never asked to resume itself.
+///  - Another thread that wakes a fiber of this one calls notify() when it has let go of Boost's lock: the fiber, and the loop,
+///    may have ended by then. So a bridge, as an inbox, is never destroyed but used again, and a late call costs another
+///    loop one empty turn. And the algorithm that was there before the loop is the one that is there after it.
 ///  - Switches of ours bypass Boost: they keep the stack pointer in the control block, put it where Boost looks for it
 ///    (context::c_) only when Boost is about to resume the fiber, and store the running context where Boost looks for
 ///    that (its thread_local "active"). Both are private: c_ is reached by the explicit
@@ -30,6 +33,8 @@
 #include <chrono>
 
 #include "kernel/fiber.hpp"
+#include "kernel/inbox.hpp"
+#include "kernel/run_queue.hpp"
 #include "kernel/stack_pool.hpp"
 
 namespace weft::kernel {
@@ -50,7 +55,11 @@ void** stack_pointer_of(boost::fibers::context& c) noexcept;
 
 class boost_bridge final : public boost::fibers::algo::algorithm {
 public:
-    explicit boost_bridge(scheduler& s) noexcept : scheduler_(s) {}
+    using pointer = boost::intrusive_ptr<boost_bridge>;
+
+    /// A bridge for the loop of s, which has its mailbox.
+    static pointer acquire(scheduler& s);
+    static void give_back(pointer bridge) noexcept;
 
     void awakened(boost::fibers::context* c) noexcept override;
     boost::fibers::context* pick_next() noexcept override;
@@ -60,7 +69,7 @@ public:
 
     /// Takes over, and gives back, this thread's Boost scheduler. The caller's context is the loop's own stack.
     void install();
-    void uninstall();
+    void uninstall() noexcept;
 
     /// Whether the dispatcher has anything to do: a Boost primitive suspended, a worker ended, a notification came, or
     /// Boost's next deadline has.
@@ -79,9 +88,16 @@ public:
     boost::fibers::context** active_slot() const noexcept { return active_slot_; }
 
 private:
+    boost_bridge() noexcept = default;
     void find_active_slot();
+    /// Our control block of a context, made if it is a fiber of Boost's that is seen for the first time.
+    fiber& control_for(boost::fibers::context& c) noexcept;
 
-    scheduler& scheduler_;
+    scheduler* scheduler_ = nullptr;
+    std::atomic<inbox*> mailbox_{nullptr};           // scheduler_'s; relaxed: an inbox is never destroyed
+    boost_bridge* next_free_ = nullptr;
+    boost::fibers::algo::algorithm::ptr_t outside_;   // what schedules this thread's fibers outside of enter() … leave()
+    run_queue leaving_;                              // ready fibers of Boost's, on their way back to outside_
     boost::fibers::context* dispatcher_ = nullptr;   // null while it runs
     boost::fibers::context** active_slot_ = nullptr;
     detail::time_point deadline_ = detail::time_point::max();

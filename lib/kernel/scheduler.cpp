@@ -23,7 +23,7 @@ constexpr std::size_t retire_batch = 256;
 scheduler::scheduler(std::size_t stack_size)
     : running_(&own_stack_), own_stack_(*this), dispatcher_(*this), mailbox_(inbox::acquire()), stack_size_(stack_size) {
     pools_.push_back(std::make_unique<stack_pool>(stack_size));
-    bridge_.reset(new boost_bridge(*this));
+    bridge_ = boost_bridge::acquire(*this);
 }
 
 scheduler::~scheduler() {
@@ -33,6 +33,7 @@ scheduler::~scheduler() {
     leave();
     destroy_tsan_fiber(dispatcher_.tsan_fiber);
     if (workers_) detail::program_error("a loop was destroyed while fibers of it still exist");
+    boost_bridge::give_back(std::move(bridge_));
     inbox::give_back(mailbox_);
 }
 
@@ -79,10 +80,35 @@ WEFT_UNTRACED void scheduler::prepare_boost_switch(fiber& to) noexcept {
     save_and_load(from, to);
 #endif
     set_running(to);
-    // From here on Boost has the stack pointers.
-    from.stack_pointer = nullptr;
-    if (to.stack_pointer) *to.boost_stack_pointer = std::exchange(to.stack_pointer, nullptr);
+    from.stack_pointer = nullptr;   // from here on Boost has it
+    hand_to_boost(to);
     begin_sanitizer_switch(from, to);
+}
+
+WEFT_UNTRACED void scheduler::note_boost_switch(fiber& to) noexcept {
+    fiber& from = *running_;
+    finish_sanitizer_switch();
+#if !WEFT_BOOST_SWAPS_EXCEPTION_STATE
+    save_and_load(from, to);
+#endif
+    set_running(to);
+    from.stack_pointer = nullptr;
+    begin_sanitizer_switch(from, to);
+    finish_sanitizer_switch();
+}
+
+void scheduler::hand_to_boost(fiber& f) noexcept {
+    if (f.stack_pointer) *f.boost_stack_pointer = std::exchange(f.stack_pointer, nullptr);
+}
+
+void scheduler::take_foreign(run_queue& to) noexcept {
+    run_queue ours;
+    while (!queue_.empty()) {
+        runnable& r = queue_.pop_front();
+        const bool foreign = r.kind == runnable_kind::fiber && static_cast<fiber&>(r).foreign;
+        (foreign ? to : ours).push_back(r);
+    }
+    while (!ours.empty()) queue_.push_back(ours.pop_front());
 }
 
 void scheduler::switch_to_dispatcher(boost::fibers::context& c) noexcept {

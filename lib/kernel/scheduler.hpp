@@ -129,6 +129,9 @@ private:
     void switch_to(fiber& to) noexcept;
     void switch_to_dispatcher(boost::fibers::context& c) noexcept;
     void prepare_boost_switch(fiber& to) noexcept;   // bookkeeping of a switch that Boost makes
+    void note_boost_switch(fiber& to) noexcept;      // ... has made: `to` runs already
+    void hand_to_boost(fiber& f) noexcept;           // from here on Boost has its stack pointer
+    void take_foreign(run_queue& to) noexcept;       // moves the ready fibers of Boost's own
     void run_worker(fiber& self) noexcept;
     void save_and_load(fiber& from, fiber& to) noexcept;
     void begin_sanitizer_switch(fiber& from, fiber& to) noexcept;
@@ -165,7 +168,7 @@ private:
     inbox* mailbox_;
     const std::size_t stack_size_;
     std::vector<std::unique_ptr<stack_pool>> pools_;       // the default's first
-    boost::intrusive_ptr<boost_bridge> bridge_;
+    boost_bridge::pointer bridge_;
     fiber* workers_ = nullptr;
     std::size_t worker_count_ = 0;
     struct close_entry {

@@ -23,6 +23,12 @@ using weft_test::rounds;
 
 namespace {
 
+/// The locks of a libboost_fiber that is not compiled for ThreadSanitizer are unknown to it: what two threads share under
+/// them looks like a race.
+constexpr bool locks_are_seen = !weft_test::on_tsan;
+/// Outside of a run Boost switches without telling ThreadSanitizer, which keeps a stack of calls for each fiber.
+constexpr bool switches_are_seen = !weft_test::on_tsan;
+
 /// Boost.Fiber without weft, on whatever thread this is called: works if it returns true.
 bool boost_works_alone() {
     bf::mutex mutex;
@@ -50,6 +56,7 @@ bool boost_works_alone() {
 }  // namespace
 
 TEST_CASE_METHOD(leak_check, "boost threads: a plain thread wakes a task") {
+    if (!locks_are_seen) return;
     weft::run([] {
         for (int i = 0; i < rounds(300); ++i) {
             bf::promise<int> promise;
@@ -63,6 +70,7 @@ TEST_CASE_METHOD(leak_check, "boost threads: a plain thread wakes a task") {
 }
 
 TEST_CASE_METHOD(leak_check, "boost threads: a plain thread wakes a task while the loop sleeps") {
+    if (!locks_are_seen) return;
     weft::run([] {
         bf::promise<void> promise;
         auto future = promise.get_future();
@@ -78,6 +86,7 @@ TEST_CASE_METHOD(leak_check, "boost threads: a plain thread wakes a task while t
 }
 
 TEST_CASE_METHOD(leak_check, "boost threads: tasks of two loops play ping-pong on channels") {
+    if (!locks_are_seen) return;
     const int turns = rounds(20'000);
     bf::unbuffered_channel<int> there, back;
     std::thread other([&] {
@@ -99,6 +108,7 @@ TEST_CASE_METHOD(leak_check, "boost threads: tasks of two loops play ping-pong o
 }
 
 TEST_CASE_METHOD(leak_check, "boost threads: a mutex and a condition variable are shared by loops and plain threads") {
+    if (!locks_are_seen) return;
     const int steps = rounds(2000);
     bf::mutex mutex;
     bf::condition_variable changed;
@@ -131,6 +141,7 @@ TEST_CASE_METHOD(leak_check, "boost threads: a mutex and a condition variable ar
 }
 
 TEST_CASE_METHOD(leak_check, "boost threads: a wake from another thread may be the last thing before the loop ends") {
+    if (!locks_are_seen) return;
     // The waker is still inside of Boost's notification when the run that it woke has ended, and the next one begins.
     const int all = rounds(3000);
     bf::unbuffered_channel<int> channel;
@@ -175,6 +186,7 @@ TEST_CASE_METHOD(leak_check, "boost threads: Boost.Fiber works on a thread befor
 }
 
 TEST_CASE_METHOD(leak_check, "boost threads: a fiber that was there before a run goes on in it and after it") {
+    if (!switches_are_seen) return;
     std::vector<int> log;
     bf::mutex mutex;
     bf::condition_variable changed;
@@ -202,19 +214,44 @@ TEST_CASE_METHOD(leak_check, "boost threads: a fiber that was there before a run
 }
 
 TEST_CASE_METHOD(leak_check, "boost threads: a fiber that is ready when a run ends runs on after it") {
-    std::vector<int> log;
-    bf::fiber fiber;
-    weft::run([&] {
-        fiber = bf::fiber([&] {
-            log.push_back(1);
+    if (!switches_are_seen) return;
+    long turns = 0;
+    bool stop = false;
+    bf::fiber fiber([&] {
+        while (!stop) {
+            ++turns;
             boost::this_fiber::yield();
-            log.push_back(3);
-        });
-        while (log.empty()) weft::yield_now();
-        log.push_back(2);
+            weft::yield_now();
+        }
     });
+    for (int run = 0; run < 3; ++run) {
+        weft::run([&] {
+            const long before = turns;
+            while (turns < before + 3) weft::yield_now();
+        });
+        const long before = turns;
+        while (turns < before + 3) boost::this_fiber::yield();
+    }
+    stop = true;
     fiber.join();
-    CHECK(log == std::vector<int>{1, 2, 3});
+    CHECK(turns >= 18);
+}
+
+TEST_CASE_METHOD(leak_check, "boost threads: the algorithm that a thread had before a run is there after it") {
+    static int picked = 0;
+    struct counting final : bf::algo::round_robin {
+        bf::context* pick_next() noexcept override {
+            ++picked;
+            return round_robin::pick_next();
+        }
+    };
+    std::thread([] {
+        bf::use_scheduling_algorithm<counting>();
+        weft::run([] { weft::yield_now(); });
+        picked = 0;
+        boost_works_alone();
+    }).join();
+    CHECK(picked > 0);
 }
 
 TEST_CASE_METHOD(leak_check, "boost threads: a wake that comes between two runs of a runner is there in the next") {
