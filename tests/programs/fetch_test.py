@@ -20,7 +20,7 @@ import time
 import unittest
 
 FETCH = ""
-PATIENCE = 120  # seconds until a program that hangs is a failure; sanitized ones are slow
+PATIENCE = 60  # seconds until a program that hangs is a failure; sanitized ones are slow
 
 
 class WebServer:
@@ -246,6 +246,11 @@ class Calls(FetchTest):
                 self.assertEqual((code, output), (2, ""), errors)
                 self.assertIn(value, errors)
         self.assertEqual(self.web.most_open, 0)
+
+    def test_closed_standard_descriptors_do_no_harm(self):
+        url = self.web.url("/")
+        closed = subprocess.run(["sh", "-c", '"$0" --input - "$1" <&- >&- 2>&-', FETCH, url], timeout=PATIENCE)
+        self.assertEqual(closed.returncode, 0)
 
     def test_no_urls_in_the_input_is_no_failure(self):
         code, output, _ = fetch("--input", "-", stdin="\n# none\n")
