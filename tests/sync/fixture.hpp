@@ -20,6 +20,7 @@
 #include <weft/timeout.hpp>
 
 #include "child_process.hpp"
+#include "leak_check.hpp"
 #include "rounds.hpp"
 #include "task/fixture.hpp"
 
@@ -32,7 +33,7 @@ using weft_test::rounds;
 
 /// For tests with plain threads, which know nothing of the virtual clock, or with several loops.
 struct real_time {
-    leak_check leaks;
+    weft_test::leak_check leaks;
 };
 
 /// A thread that is joined at the end of its scope. Nothing in it may use Catch2's macros.
