@@ -40,9 +40,8 @@ void registration::ready(bool readable, bool writable) noexcept {
     detail::wake_batch batch;
     gate_lock lock(gate_);
     for (waiter** place : {readable ? &reader_ : nullptr, writable ? &writer_ : nullptr}) {
-        if (!place || !*place) continue;
-        waiter* w = std::exchange(*place, nullptr);
-        if (w->claim(lock)) batch.add(*w);
+        // It stays entered until it has run: a close that comes before then must reach it.
+        if (place && *place && (*place)->claim(lock)) batch.add(**place);
     }
     lock.leave();
     batch.wake_all();

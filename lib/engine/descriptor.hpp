@@ -8,8 +8,8 @@
 /// Invariants
 ///  - registration::engine_ is set until the engine dies or the registration is retired; both happen under gate_, so
 ///    that who finds it set under the gate may use the engine and its mailbox.
-///  - reader_ and writer_ are waiters of fibers of that engine's loop; set by them, cleared under the gate by whoever
-///    ends the wait.
+///  - reader_ and writer_ are waiters of fibers of that engine's loop, from before they park until they have run again;
+///    a close takes them out and marks them, also those that were woken and have not run yet.
 
 #include <cstdint>
 

@@ -61,14 +61,21 @@ private:
 
 overflow_guard::overflow_guard() {
 #if !WEFT_ASAN && !WEFT_TSAN   // the sanitizers report by themselves
-    static std::once_flag once;
-    std::call_once(once, [] {
-        struct sigaction action {};
-        action.sa_sigaction = on_fault;
-        action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-        ::sigemptyset(&action.sa_mask);
-        ::sigaction(SIGSEGV, &action, &previous_action);
-    });
+    {
+        // Each time, not once: a program that has put a handler of its own in our place since gets it called after ours.
+        static std::mutex mutex;
+        std::lock_guard lock(mutex);
+        struct sigaction now {};
+        ::sigaction(SIGSEGV, nullptr, &now);
+        if (!(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != on_fault) {
+            struct sigaction action {};
+            action.sa_sigaction = on_fault;
+            action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+            ::sigemptyset(&action.sa_mask);
+            previous_action = now;
+            ::sigaction(SIGSEGV, &action, nullptr);
+        }
+    }
     stack_t current{};
     if (::sigaltstack(nullptr, &current) == 0 && !(current.ss_flags & SS_DISABLE)) return;
     void* memory = ::mmap(nullptr, alternate_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -5,7 +5,7 @@
 
 namespace weft::kernel {
 
-/// Installs the process's SIGSEGV handler once, and an alternate signal stack for this thread if it has none.
+/// Installs the process's SIGSEGV handler unless it stands, and an alternate signal stack for this thread if it has none.
 class overflow_guard {
 public:
     overflow_guard();
