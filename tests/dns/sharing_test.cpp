@@ -2,6 +2,10 @@
 
 #include "fixture.hpp"
 
+#include <random>
+
+#include <weft/timeout.hpp>
+
 using namespace dns_test;
 
 namespace {
@@ -159,4 +163,52 @@ TEST_CASE_METHOD(askers, "sharing: each loop asks for itself") {
         CHECK(tasks[0].get() == "192.0.2.1");
     });
     CHECK(server.count() == 2);
+}
+
+TEST_CASE_METHOD(askers, "cancellation: a deadline ends the wait, and with it the question") {
+    server.on("silent.test", A, [](reply& r) { r.drop(); });
+    weft::run([&] {
+        weft::resolver r(options());
+        CHECK_THROWS_AS(weft::timeout(10ms, [&] { r.query_a("silent.test"); }), weft::timeout_error);
+        CHECK(r.statistics().in_flight == 0);
+        CHECK(r.statistics().timeouts == 0);
+    });
+}
+
+TEST_CASE_METHOD(dns_fixture, "sharing: askers that come and go in any order all end, and nothing is left") {
+    server.on_anything([](reply& r) {
+        const int number = std::stoi(r.asked().name.substr(1));
+        if (number % 4 == 0 && r.asked().count == 1)
+            r.drop();
+        else if (number % 4 == 1)
+            r.code(2);
+        else if (r.asked().type == A)
+            r.a("192.0.2.1", static_cast<std::uint32_t>(number % 3));
+    });
+    auto chosen = impatient();
+    chosen.tries = 2;
+    weft::resolver r(chosen);
+    weft::run([&] {
+        std::mt19937 random(7);
+        std::vector<weft::task<>> tasks;
+        for (int i = 0; i < 400; ++i) {
+            const std::string name = "n" + std::to_string(random() % 20) + ".test";
+            tasks.push_back(weft::create_task([&r, name] {
+                try {
+                    r.resolve(name, "80", {.family = AF_INET});
+                } catch (const std::system_error&) {
+                }
+            }));
+            if (random() % 2)
+                tasks[random() % tasks.size()].cancel();
+            if (random() % 8 == 0)
+                weft::yield_now();
+            if (random() % 40 == 0)
+                server.count() % 2 ? weft::sleep(1ms) : weft::sleep(3ms);
+        }
+        for (auto& t : tasks)
+            t.join();
+        CHECK(r.statistics().in_flight == 0);
+        CHECK(r.statistics().shared > 0);
+    });
 }
