@@ -41,7 +41,10 @@ void make_directory(const std::string& path) {
 std::string file_names::next(const url& address) {
     const std::string name = safe_name(address);
     const int count = ++given_[name];
-    return directory_ + "/" + name + (count == 1 ? std::string() : "." + std::to_string(count));
+    std::string path = directory_ + "/" + name;
+    if (count > 1)
+        path.append(".").append(std::to_string(count));
+    return path;
 }
 
 // Names are only candidates until the system has made the file and said that it is new.

@@ -52,7 +52,7 @@ std::string printable(std::string_view text) {
 }
 
 std::string quoted(std::string_view text) {
-    return "'" + printable(text) + "'";
+    return std::string("'").append(printable(text)).append("'");
 }
 
 }  // namespace fetch

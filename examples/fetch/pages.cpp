@@ -22,7 +22,7 @@ public:
         made.kind = std::move(kind);
         made.host = hosts[number % hosts.size()];
         made.port = ports_.served[number / hosts.size() % ports_.served.size()];
-        made.path = "/" + to_string(number);
+        made.path = std::string("/").append(to_string(number));
         made.serve = serve;
         made.delay = std::chrono::milliseconds(5 + number * 7 % 17);
         made.size = made.promised_size = 200 + number * number * 37 % 60'000;

@@ -114,9 +114,11 @@ bool has_scheme(std::string_view reference) {
 }  // namespace
 
 std::string url::authority() const {
-    std::string result = host.find(':') == host.npos ? host : "[" + host + "]";
+    std::string result = host;
+    if (host.find(':') != host.npos)
+        result = std::string("[").append(host).append("]");
     if (port != default_port(scheme))
-        result += ":" + std::to_string(port);
+        result.append(":").append(std::to_string(port));
     return result;
 }
 
