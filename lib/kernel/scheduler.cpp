@@ -111,6 +111,15 @@ void scheduler::take_foreign(run_queue& to) noexcept {
     while (!ours.empty()) queue_.push_back(ours.pop_front());
 }
 
+void scheduler::drop_callbacks() noexcept {
+    run_queue kept;
+    while (!queue_.empty()) {
+        runnable& r = queue_.pop_front();
+        if (r.kind != runnable_kind::callback) kept.push_back(r);
+    }
+    while (!kept.empty()) queue_.push_back(kept.pop_front());
+}
+
 void scheduler::switch_to_dispatcher(boost::fibers::context& c) noexcept {
     dispatcher_.context = &c;
     // Always by Boost: it happens once before the loop sleeps, and it is what find_active_slot() watches.

@@ -88,6 +88,8 @@ public:
     // For the loop, on its own stack.
     /// Runs what is ready until the queue is empty or `budget` switches have been made.
     void run_ready(int budget) noexcept;
+    /// Takes the callbacks out of what is ready, for a loop that closes.
+    void drop_callbacks() noexcept;
     /// Fires the timers that are due.
     void fire_timers(time_point now) noexcept;
     timer_queue& timers() noexcept { return timers_; }

@@ -63,13 +63,18 @@ void loop_state::close() {
     // What other threads posted until now: calls that will not run any more.
     core.scheduler.enter();
     core.scheduler.mailbox().deliver();
-    while (handle_state* h = first_pending) {
-        h->cancelled = true;
-        core.scheduler.timers().remove(*h);
-        h->leave();
-        h->loop = nullptr;
-        auto last = std::move(h->self);
-        last->f = nullptr;
+    while (first_pending) {
+        // Out of every queue and list before the first is freed: what a function's end schedules comes in the next round.
+        std::vector<std::shared_ptr<handle_state>> dropped;
+        core.scheduler.drop_callbacks();
+        while (handle_state* h = first_pending) {
+            h->cancelled = true;
+            core.scheduler.timers().remove(*h);
+            h->leave();
+            h->loop = nullptr;
+            dropped.push_back(std::move(h->self));
+        }
+        for (const auto& h : dropped) h->f = nullptr;
     }
     core.scheduler.leave();
     core.close();
@@ -128,6 +133,7 @@ void loop_state::report(const exception_context& context) noexcept {
 
 void loop_state::report_from_anywhere(std::uint64_t serial, exception_context context) noexcept {
     struct on_its_way {
+        explicit on_its_way(exception_context c) : context(std::move(c)) {}
         exception_context context;
         bool told = false;
         ~on_its_way() {

@@ -101,7 +101,7 @@ private:
         for (int i = 0; i < tasks_; ++i) {
             handles_[random() % handles_.size()].cancel();
             if (one_in(random, 4)) yield_now();
-            if (one_in(random, 64)) sleep(short_time(random));
+            if (one_in(random, tasks_ < 100 ? 2 : 64)) sleep(short_time(random));   // few: not all in the first moment
         }
     }
 
@@ -302,27 +302,28 @@ TEST_CASE_METHOD(real_time, "stress: condition_variable, one notification for ea
                 taken.notify_one();
             }
         };
-        s.run([&](random_numbers& random, int who) {
-            if (who == s.workers() - 1) {   // the plain thread gives
-                for (int i = 0; i < quota; ++i) {
-                    std::unique_lock lock(m);
-                    taken.wait(lock, [&] { return tokens == 0; });
-                    ++tokens;
-                    given.notify_one();
-                    lock.unlock();
-                    if (one_in(random, 2)) yield_now();
-                }
+        const auto give = [&](random_numbers& random) {
+            for (int i = 0; i < quota; ++i) {
                 std::unique_lock lock(m);
                 taken.wait(lock, [&] { return tokens == 0; });
-                over = true;
-                given.notify_all();
-            } else if (who % 6 == 0) {
-                uncancellable(take);
-            } else {
-                try {
-                    take();
-                } catch (const cancelled&) {
-                }
+                ++tokens;
+                const bool locked = one_in(random, 4);   // then it must wait for the lock
+                if (locked) given.notify_one();
+                lock.unlock();
+                if (!locked) given.notify_one();
+                if (one_in(random, 2)) yield_now();
+            }
+            std::unique_lock lock(m);
+            taken.wait(lock, [&] { return tokens == 0; });
+            over = true;
+            given.notify_all();
+        };
+        s.run([&](random_numbers& random, int who) {
+            if (who == 0) return uncancellable([&] { give(random); });
+            if (who <= 2) return uncancellable(take);   // the plain thread stays to the end, too
+            try {
+                take();
+            } catch (const cancelled&) {
             }
         });
         REQUIRE(sum == quota);

@@ -278,6 +278,26 @@ TEST_CASE_METHOD(fixture,
     });
 }
 
+TEST_CASE_METHOD(
+    fixture,
+    "gather(callables): a failure before a cancellation from outside is thrown, that stays pending") {
+    run([] {
+        notes log;
+        auto gatherer = create_task([&] {
+            const auto slow = [] {
+                at_exit leave{[] { sleep(10s); }};
+                park();
+            };
+            log.push_back(thrown_by<std::runtime_error>([&] { gather(slow, failure_after(1ms, "first")); }));
+            log.push_back(thrown_by(yield_now));
+        });
+        sleep(1s);
+        gatherer.cancel("outside");
+        gatherer.get();
+        CHECK(log == notes{"first", "outside"});
+    });
+}
+
 TEST_CASE_METHOD(fixture, "gather(mixed): a failure cancels the callables only") {
     run([] {
         auto task_of_ours = create_task(value_after(50ms, 1));

@@ -204,6 +204,18 @@ TEST_CASE_METHOD(fixture, "call_soon: callbacks that have not run when the loop 
     CHECK_FALSE(called);
 }
 
+TEST_CASE_METHOD(fixture, "call_soon: what is scheduled while the loop frees what has not run is freed, too") {
+    static bool called = false;
+    struct schedules_more {
+        ~schedules_more() {
+            get_running_loop().call_soon([c = counted()] { called = true; });
+            get_running_loop().call_later(1h, [c = counted()] { called = true; });
+        }
+    };
+    run([] { get_running_loop().call_later(1h, [last = std::make_unique<schedules_more>()] {}); });
+    CHECK_FALSE(called);
+}
+
 TEST_CASE_METHOD(fixture, "call_soon_threadsafe: from the loop's own thread, too, in order") {
     run([] {
         notes log;

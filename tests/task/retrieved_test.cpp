@@ -232,6 +232,32 @@ TEST_CASE_METHOD(fixture, "an exception nobody took is printed at once if the ta
 }
 
 TEST_CASE_METHOD(fixture,
+                 "an exception that only a callback knew of is printed when the loop closes and drops it") {
+    captured_errors errors;
+    reports told;
+    run([&] {
+        told.install();
+        auto t = create_task(fail);
+        t.join();
+        get_running_loop().call_later(1h, [t = std::move(t)] { FAIL_CHECK("called"); });
+    });
+    CHECK(told.seen.empty());
+    CHECK(errors.text().find(never) != std::string::npos);
+}
+
+TEST_CASE_METHOD(fixture, "an exception that a task keeps alive is reported when that task is gone") {
+    reports told;
+    run([&] {
+        told.install();
+        auto t = create_task(fail);
+        create_task([t = std::move(t)] { park(); });
+        turns(2);
+    });
+    REQUIRE(told.seen.size() == 1);
+    CHECK(told.seen[0].message == never);
+}
+
+TEST_CASE_METHOD(fixture,
                  "without an exception handler an exception nobody took is printed on standard error") {
     captured_errors errors;
     run([] {

@@ -1,5 +1,6 @@
 // <weft/task.hpp>: how tasks start, what they give back, what they throw. Handles are in task_handle_test.cpp.
 
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 
@@ -76,6 +77,39 @@ TEST_CASE_METHOD(
         CHECK(counted::live > 0);
         t.join();
         CHECK(counted::live == 0);
+    });
+}
+
+TEST_CASE_METHOD(fixture, "create_task: a stack size that cannot be is an invalid_argument that names it") {
+    run([] {
+        bool ran = false;
+        for (const std::size_t size : {std::size_t{1}, SIZE_MAX}) {
+            const std::string message = thrown_by<std::invalid_argument>([&] {
+                create_task({.stack_size = size, .eager = true}, [&ran, c = counted()] { ran = true; });
+            });
+            CHECK(message.find("stack_size") != std::string::npos);
+        }
+        CHECK_FALSE(ran);
+        CHECK(all_tasks().size() == 1);
+    });
+}
+
+TEST_CASE_METHOD(fixture, "create_task: functions, arguments and results are aligned as their types demand") {
+    struct alignas(128) wide {
+        bool aligned() const { return reinterpret_cast<std::uintptr_t>(this) % alignof(wide) == 0; }
+        char bytes[128] = {};
+    };
+    run([] {
+        for (int i = 0; i < 8; ++i) {
+            auto t = create_task(
+                [captured = wide()](const wide& argument) {
+                    CHECK(captured.aligned());
+                    CHECK(argument.aligned());
+                    return wide();
+                },
+                wide());
+            CHECK(t.get().aligned());
+        }
     });
 }
 
@@ -254,8 +288,7 @@ TEST_CASE_METHOD(fixture, "task: result and exception of an unfinished task thro
     });
 }
 
-TEST_CASE_METHOD(fixture,
-                 "task: exception is null for a value, else what was thrown, also a cancelled") {
+TEST_CASE_METHOD(fixture, "task: exception is null for a value, else what was thrown, also a cancelled") {
     run([] {
         auto failed = create_task([] { throw std::runtime_error("e"); });
         auto ended = create_task([] { throw cancelled("c"); });

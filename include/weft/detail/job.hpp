@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 #include <weft/detail/config.hpp>
 #include <weft/detail/thread_state.hpp>
@@ -46,6 +47,11 @@ struct WEFT_API job : runnable {
     /// From the running loop's cache of blocks, where a loop runs.
     static void* operator new(std::size_t size);
     static void operator delete(void* block, std::size_t size) noexcept;
+    /// For functions and results that are aligned more strictly than any block of the cache is.
+    static void* operator new(std::size_t size, std::align_val_t alignment) { return ::operator new(size, alignment); }
+    static void operator delete(void* block, std::size_t, std::align_val_t alignment) noexcept {
+        ::operator delete(block, alignment);
+    }
 
     /// On a worker fiber. When it returns, the fiber may run another job.
     virtual void run() noexcept = 0;
