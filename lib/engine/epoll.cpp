@@ -86,7 +86,7 @@ public:
         for (;;) {
             if (d.file < 0) return io_result(-EBADF);
             if (::connect(d.file, address, size) == 0) return io_result(0);
-            if (errno == EINPROGRESS || errno == EINTR) break;
+            if (errno == EINPROGRESS || errno == EINTR || errno == EALREADY) break;   // the last: begun before, and given up
             if (errno != EAGAIN) return failure();
             // A Unix socket whose peer's queue is full: nothing tells when there is room, so it is asked again.
             waiter nap("connect", &d);

@@ -285,7 +285,7 @@ TEST_CASE_METHOD(real_time, "stress: condition_variable") {
 TEST_CASE_METHOD(real_time, "stress: condition_variable, one notification for each token") {
     // The next token comes when the last one was taken, and whoever is cancelled does not come back: if a notification
     // ends with one who was cancelled, nobody takes the token. Few workers, so that it often is the one notified.
-    for (int round = 0; round < rounds(200); ++round) {
+    for (int round = 0; round < rounds(800); ++round) {
         mutex m;
         condition_variable given, taken;
         int tokens = 0, sum = 0;
