@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <weft/detail/context.hpp>
 #include <weft/loop.hpp>
 #include <weft/task.hpp>
 
@@ -53,7 +54,10 @@ public:
             ~leave_at_end() { self.leave(); }
         } guard{*this};
         // f and its arguments outlive the task: they are referred to, not copied.
-        task<result> main = create_task([&]() -> result { return std::invoke(std::forward<F>(f), std::forward<A>(arguments)...); });
+        task<result> main = create_task([&]() -> result {
+            detail::context_scope in_context(main_context());
+            return std::invoke(std::forward<F>(f), std::forward<A>(arguments)...);
+        });
         drive(main);
         return std::move(main).take();
     }
@@ -64,6 +68,7 @@ public:
     void close();
 
 private:
+    detail::context& main_context() noexcept;   // what persists between runs
     void enter();
     void leave() noexcept;
     void drive(const task_handle& main);

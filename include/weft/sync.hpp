@@ -4,6 +4,7 @@
 
 #include <weft/barrier.hpp>
 #include <weft/condition_variable.hpp>
+#include <weft/context_var.hpp>
 #include <weft/event.hpp>
 #include <weft/future.hpp>
 #include <weft/latch.hpp>

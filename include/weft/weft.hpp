@@ -3,6 +3,7 @@
 /// All of weft, except HTTP, the hooks and the test kit.
 
 #include <weft/cancellation.hpp>
+#include <weft/context_var.hpp>
 #include <weft/dns.hpp>
 #include <weft/endpoint.hpp>
 #include <weft/error.hpp>

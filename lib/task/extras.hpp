@@ -20,6 +20,7 @@ struct task_core::extras {
     struct callback {
         std::uint64_t number;
         std::function<void(task_core&)> f;
+        context values;    // of who registered it
     };
     std::vector<callback> callbacks;
     std::uint64_t next_callback = 1;

@@ -11,14 +11,18 @@ handle_state::handle_state(loop_state& s, std::function<void()> function)
           auto& h = static_cast<handle_state&>(c);
           auto keep = std::move(h.self);
           h.leave();
-          if (!h.cancelled) {
-              try {
-                  h.f();
-              } catch (...) {
-                  h.loop->report({"a callback threw", std::current_exception(), {}});
+          {
+              context_scope in_context(h.values);
+              if (!h.cancelled) {
+                  try {
+                      h.f();
+                  } catch (...) {
+                      h.loop->report({"a callback threw", std::current_exception(), {}});
+                  }
               }
+              h.f = nullptr;
           }
-          h.f = nullptr;
+          h.values.clear();
       }),
       loop(&s),
       f(std::move(function)) {
@@ -58,6 +62,7 @@ void handle::cancel() noexcept {
     state_->leave();
     auto last = std::move(state_->self);
     state_->f = nullptr;
+    state_->values.clear();
 }
 
 bool handle::cancelled() const noexcept { return state_ && state_->cancelled; }

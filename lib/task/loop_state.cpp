@@ -74,8 +74,12 @@ void loop_state::close() {
             h->loop = nullptr;
             dropped.push_back(std::move(h->self));
         }
-        for (const auto& h : dropped) h->f = nullptr;
+        for (const auto& h : dropped) {
+            h->f = nullptr;
+            h->values.clear();
+        }
     }
+    main_context.clear();
     core.scheduler.leave();
     core.close();
     closed = true;

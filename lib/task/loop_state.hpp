@@ -29,6 +29,7 @@ struct handle_state : kernel::callback, kernel::timer, message {
 
     loop_state* loop;
     std::function<void()> f;
+    context values = context::copy_of_current();   // it runs with its creator's
     std::shared_ptr<handle_state> self;
     handle_state* next_pending = nullptr;
     handle_state* previous_pending = nullptr;
@@ -67,6 +68,8 @@ struct loop_state {
     handle_state* first_pending = nullptr;
     std::uint64_t next_id = 0;         // of a block of ids that belongs to this loop
     std::uint64_t last_id = 0;
+    context callback_context;          // of the callback that runs on the loop's own stack
+    context main_context = context::copy_of_current();   // of the main tasks of a runner, one after the other
     bool closing = false;              // new tasks are cancelled at once
     std::atomic<bool> closed{false};
     bool debug;

@@ -93,6 +93,8 @@ runner::runner(run_options options) : state_(make_loop(options)) {}
 
 runner::~runner() { close(); }
 
+detail::context& runner::main_context() noexcept { return state_->main_context; }
+
 void runner::enter() {
     if (state_->closed) throw invalid_state("runner::run: the runner is closed");
     check_no_loop_runs();

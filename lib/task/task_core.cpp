@@ -59,6 +59,7 @@ void task_core::refuse() noexcept {
 
 void task_core::finish() noexcept {
     loop_state& loop = *home_;
+    context_.clear();   // here, on the loop's thread: the last handle may die on another one
     std::vector<extras::callback> callbacks;
     wake_batch batch;   // woken last: a waiter on another thread finds the loop's reference gone, and may move the value out
     {
@@ -77,6 +78,7 @@ void task_core::finish() noexcept {
     }
     for (extras::callback& c : callbacks) {
         retain();
+        context_scope as_registered(c.values);
         loop.facade.call_soon([keep = task_handle(this), f = std::move(c.f)]() mutable { f(*keep.core()); });
     }
     loop.remove(*this);
@@ -184,7 +186,7 @@ std::uint64_t task_core::add_callback(std::function<void(task_core&)> f) {
         gate_lock lock(gate_);
         if (!done_.load(std::memory_order_relaxed)) {
             extras& e = more();
-            e.callbacks.push_back({e.next_callback, std::move(f)});
+            e.callbacks.push_back({e.next_callback, std::move(f), context::copy_of_current()});
             return e.next_callback++;
         }
     }
@@ -199,13 +201,15 @@ std::uint64_t task_core::add_callback(std::function<void(task_core&)> f) {
 }
 
 bool task_core::remove_callback(std::uint64_t number) noexcept {
-    std::function<void(task_core&)> removed;   // destroyed outside of the gate
+    std::function<void(task_core&)> removed;   // destroyed outside of the gate, like the values
+    context values;
     gate_lock lock(gate_);
     if (!extras_) return false;
     auto& all = extras_->callbacks;
     for (auto c = all.begin(); c != all.end(); ++c) {
         if (c->number != number) continue;
         removed.swap(c->f);
+        values.swap(c->values);
         all.erase(c);
         lock.leave();
         return true;
@@ -229,6 +233,8 @@ void spawn(task_core& t, const spawn_options& options, const char* what) {
         t.stack_size = options.stack_size;
     }
     t.created_at_ = __builtin_return_address(0);
+    const auto* creator = static_cast<task_core*>(loop->core.scheduler.running_fiber().work);
+    t.context_ = creator ? creator->context_ : loop->callback_context;
     loop->add(t);
     if (options.name && !options.name->empty()) t.set_name(*options.name);
     if (loop->closing) t.cancel("the loop is closing");

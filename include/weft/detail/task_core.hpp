@@ -21,6 +21,7 @@
 #include <utility>
 
 #include <weft/detail/cancellation.hpp>
+#include <weft/detail/context.hpp>
 #include <weft/detail/gate.hpp>
 #include <weft/detail/job.hpp>
 #include <weft/detail/waiter.hpp>
@@ -110,6 +111,7 @@ private:
     friend struct loop_state;
     friend void spawn(task_core& t, const spawn_options& options, const char* what);
     friend void throw_cancelled();
+    friend context& current_context() noexcept;
     friend class gathered;
     struct extras;
 
@@ -134,6 +136,7 @@ private:
     joiner* first_joiner_ = nullptr;                // guarded by gate_
     joiner* last_joiner_ = nullptr;
     std::exception_ptr error_;
+    context context_;                               // values of context variables; the loop's thread alone
     task_core* next_ = nullptr;                     // all tasks of the loop
     task_core* previous_ = nullptr;
     std::uint64_t id_ = 0;
