@@ -176,7 +176,7 @@ endpoint socket::remote_endpoint() const {
         return result;
     }
     // The system forgets the peer of a connection that was reset; we have not.
-    if (errno == ENOTCONN && s.peer.size()) return s.peer;
+    if (errno == ENOTCONN && s.peer.size() && !s.connecting) return s.peer;
     throw_errno(errno, "socket::remote_endpoint", s);
 }
 

@@ -179,9 +179,18 @@ std::size_t send_file(socket_state& s, int file, off_t* offset, std::size_t coun
 void connect_to(socket_state& s, const endpoint& peer, const char* call) {
     engine& e = engine_layer::current_engine(call);
     const inside<socket_state> guard(s);
+    // The system would go on with the attempt that was cancelled, and not look at the address.
+    if (s.connecting && !(s.peer == peer)) throw_errno(EALREADY, call, s.peer);
+    check_cancelled();   // before anything is under way
     const io_result r = e.connect(*s.file, peer.data(), static_cast<socklen_t>(peer.size()), time_point::max());
-    // EALREADY is the system's here: an attempt that was cancelled is still under way.
-    if (r.error() == EALREADY) throw_errno(EALREADY, call, peer);
+    const bool another_waits = r.error() == EALREADY;
+    if (r.is_cancelled() && peer.family() != AF_UNIX) {   // a Unix socket connects at once, or has not begun
+        s.connecting = true;
+        s.peer = peer;
+    } else if (s.connecting && !another_waits) {
+        s.connecting = false;
+        s.peer = {};
+    }
     if (!r.ok()) throw_failure(r, call, peer.to_string());
     s.peer = peer;
 }

@@ -33,6 +33,7 @@ struct socket_state {
 
     engine_layer::descriptor_ptr file;
     endpoint peer;                                 // whom it was connected to, for messages; empty if it is not known
+    bool connecting = false;                       // to peer: a connect was cancelled, the system goes on with it
     std::shared_ptr<accepted_socket> connection;
     unsigned users = 0;
     bool orphaned = false;                         // its owner is gone: the last user frees it

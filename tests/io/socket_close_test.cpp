@@ -109,20 +109,33 @@ TEST_CASE("socket: a cancelled accept leaves the connection to the next one") {
     });
 }
 
-TEST_CASE("socket: a connect can be cancelled") {
+TEST_CASE("socket: a connect can be cancelled, and goes on when it is called again", "[slow]") {
     leak_check leaks;
     weft::run([] {
         weft::socket listener = listening("127.0.0.1:0", 0);
         weft::socket first(AF_INET, SOCK_STREAM);
         first.connect(listener.local_endpoint());   // fills the queue: the next one gets no answer
         weft::socket second(AF_INET, SOCK_STREAM);
+        const weft::socket elsewhere = listening();
+        auto before = weft::create_task([&] {
+            weft::current_task().cancel();
+            second.connect(elsewhere.local_endpoint());   // does not even begin
+        });
+        before.join();
+        CHECK(before.cancelled());
         auto connecting = start([&] { second.connect(listener.local_endpoint()); });
         turns(3);
         REQUIRE_FALSE(connecting.done());
         connecting.cancel();
         connecting.join();
         CHECK(connecting.cancelled());
-        CHECK(error_of([&] { second.connect(listener.local_endpoint()); }) == EALREADY);
+        CHECK(error_of([&] { second.remote_endpoint(); }) == ENOTCONN);
+        // The system would take another address in silence, and connect to the first one.
+        CHECK(error_of([&] { second.connect(elsewhere.local_endpoint()); }) == EALREADY);
+        listener.accept();   // now there is room; the system asks again after a second
+        second.connect(listener.local_endpoint());
+        CHECK(second.remote_endpoint() == listener.local_endpoint());
+        listener.accept();
     });
 }
 
