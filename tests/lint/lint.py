@@ -72,6 +72,8 @@ class Tree:
                 if not os.path.exists(os.path.join(folder, name, "meson-private"))
             )
             for name in sorted(names):
+                if name == ".git":   # of a linked work tree, where it is a file
+                    continue
                 yield pathlib.Path(folder, name).relative_to(self.root).as_posix()
 
     def report(self, path, line, rule, what):
