@@ -133,7 +133,8 @@ TEST_CASE("gate: sections exclude each other while the bias is being revoked") {
     for (int i = 0; i < others; ++i)
         threads.emplace_back([&] {
             for (std::size_t n = 0; n < stages.size(); ++n) {
-                while (open.load() <= n) std::this_thread::yield();
+                // Asleep, not yielding: with fewer processors than threads, yielding leaves none to who has something to do.
+                for (std::size_t seen; (seen = open.load()) <= n;) open.wait(seen);
                 for (int section = 0; section < sections; ++section)
                     if (!stages[n].pair.step()) ++disagreed;
                 ++stages[n].finished;
@@ -143,6 +144,7 @@ TEST_CASE("gate: sections exclude each other while the bias is being revoked") {
         s.pair.step();
         s.at_home = 1;
         ++open;
+        open.notify_all();
         for (; s.finished.load() < others; ++s.at_home)
             if (!s.pair.step()) ++disagreed;
     }
