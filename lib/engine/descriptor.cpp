@@ -30,10 +30,12 @@ bool registration::enter_waiter(direction way, waiter& w) noexcept {
     return true;
 }
 
-void registration::leave_waiter(direction way, waiter& w) noexcept {
+bool registration::leave_waiter(direction way, waiter& w) noexcept {
     gate_lock lock(gate_);
     waiter*& place = way == direction::read ? reader_ : writer_;
-    if (place == &w) place = nullptr;
+    if (place != &w) return false;
+    place = nullptr;
+    return true;
 }
 
 void registration::ready(bool readable, bool writable) noexcept {
@@ -51,8 +53,10 @@ void registration::wake_closed(const gate_lock& lock, detail::wake_batch& batch)
     for (waiter** place : {&reader_, &writer_}) {
         waiter* w = std::exchange(*place, nullptr);
         if (!w) continue;
-        w->slot = closed_mark;   // also for one that is timed out or cancelled already, and has not run yet
         if (w->claim(lock)) batch.add(*w);
+        // Also for one that is timed out or cancelled already and has not run yet, or runs just now: it is gone once it sees
+        // this.
+        std::atomic_ref(w->slot).store(closed_mark, std::memory_order_release);
     }
 }
 

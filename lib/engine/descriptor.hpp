@@ -10,7 +10,10 @@
 ///    that who finds it set under the gate may use the engine and its mailbox.
 ///  - reader_ and writer_ are waiters of fibers of that engine's loop, from before they park until they have run again;
 ///    a close takes them out and marks them, also those that were woken and have not run yet.
+///  - Who runs again without the mark may use the registration (not the descriptor) once more, to leave: a close that is under
+///    way on another thread marks before it has the engine's thread free the registration, and leaving tells who was first.
 
+#include <atomic>
 #include <cstdint>
 
 #include <weft/detail/gate.hpp>
@@ -24,6 +27,11 @@ namespace weft::engine_layer {
 inline char closed_mark_object;
 inline void* const closed_mark = &closed_mark_object;
 
+/// Set by another thread, perhaps at this moment, when the waiter was decided by a deadline or a cancellation.
+inline bool marked_closed(detail::waiter& w) noexcept {
+    return std::atomic_ref(w.slot).load(std::memory_order_acquire) == closed_mark;
+}
+
 class registration : private detail::message {
 public:
     registration(int fd, engine& e) noexcept : file(fd), engine_(&e) {}
@@ -33,7 +41,8 @@ public:
 
     /// False: another fiber waits in that direction already.
     bool enter_waiter(direction way, detail::waiter& w) noexcept;
-    void leave_waiter(direction way, detail::waiter& w) noexcept;
+    /// False: a close has taken it out already.
+    bool leave_waiter(direction way, detail::waiter& w) noexcept;
     /// Wakes who waits in these directions. On the engine's thread.
     void ready(bool readable, bool writable) noexcept;
 

@@ -24,6 +24,8 @@
 
 #include <weft/detail/waiter.hpp>
 
+#include "engine/file_call.hpp"
+
 namespace weft::kernel {
 class scheduler;
 }
@@ -106,6 +108,10 @@ public:
     virtual io_result poll(descriptor&, direction, time_point deadline) noexcept = 0;
     /// The same for a file that weft does not own; it is registered for this one wait only.
     virtual io_result poll_fd(int fd, direction, time_point deadline, const char* what) noexcept = 0;
+    /// A call on a file that may take long (file_call.hpp). A cancellation drops a call that has not begun; of one that has
+    /// it waits for the end, asking the system to hurry where that can be, and what the call did is the result: the
+    /// cancellation stays pending. close is made whether cancelled or not. Reads and writes may be short; 0 is the end.
+    virtual io_result perform(const file_call&, const char* what) noexcept = 0;
 
     /// Starts, changes (to w.events) and ends a watch; 0 or -errno. After remove() its callback is not called again, not
     /// even for an event that has come in already. One file has at most one watch.

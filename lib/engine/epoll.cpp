@@ -23,6 +23,7 @@
 
 #include "engine/descriptor.hpp"
 #include "engine/engine.hpp"
+#include "engine/file_pool.hpp"
 #include "kernel/park.hpp"
 #include "kernel/scheduler.hpp"
 
@@ -41,7 +42,7 @@ io_result failure() noexcept { return io_result(-errno); }
 class epoll_engine final : public engine {
 public:
     explicit epoll_engine(int doorbell)
-        : scheduler_(*kernel::scheduler::current()), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+        : scheduler_(*kernel::scheduler::current()), epoll_(::epoll_create1(EPOLL_CLOEXEC)), files_(scheduler_) {
         if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1 for a loop");
         epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.ptr = nullptr}};
         if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, doorbell, &event) < 0) {
@@ -174,6 +175,8 @@ public:
         return events >= 0 ? io_result(events) : io_result(way == direction::read ? POLLIN : POLLOUT);
     }
 
+    io_result perform(const file_call& call, const char* what) noexcept override { return files_.perform(call, what); }
+
     int add(watch& w) noexcept override { return control(EPOLL_CTL_ADD, w); }
     int modify(watch& w) noexcept override { return control(EPOLL_CTL_MOD, w); }
     void remove(watch& w) noexcept override {
@@ -262,10 +265,11 @@ private:
                 continue;   // what became ready before the registration is found by trying once more
             }
             waiter self(what, &d);
-            if (!d.registered->enter_waiter(way, self)) return io_result(-EALREADY);
+            registration& r = *d.registered;   // d may be gone after the wait
+            if (!r.enter_waiter(way, self)) return io_result(-EALREADY);
             const wait_outcome outcome = detail::park(self, deadline);
-            if (self.slot == closed_mark) return io_result(-EBADF);   // d may be gone
-            d.registered->leave_waiter(way, self);
+            // SAFETY: not marked: then no close has reached r yet, and r is freed by this thread only, after it was.
+            if (marked_closed(self) || !r.leave_waiter(way, self)) return io_result(-EBADF);
             if (outcome == wait_outcome::cancelled) return io_result::cancelled();
             if (outcome == wait_outcome::timed_out) return io_result::timed_out();
         }
@@ -273,6 +277,7 @@ private:
 
     kernel::scheduler& scheduler_;
     const int epoll_;
+    file_pool files_;
     bool no_pwait2_ = false;
     registration* registrations_ = nullptr;
     int batch_count_ = 0;
