@@ -1,13 +1,15 @@
 #include "http_client.hpp"
 
-#include "beast_stream.hpp"
 #include "format.hpp"
+
+#include <weft/boost_asio.hpp>
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
 #include <array>
 #include <optional>
+#include <system_error>
 
 namespace fetch {
 namespace {
@@ -41,6 +43,8 @@ http::request<http::empty_body> make_request(const url& address) {
     }
     if (error == http::error::header_limit)
         throw fetch_error(outcome::malformed, "the header is too long");
+    if (error.category() == boost::system::system_category())
+        throw std::system_error(error.value(), std::system_category(), progress);
     throw fetch_error(outcome::malformed, error.message() + " " + progress);
 }
 
@@ -63,17 +67,17 @@ http_client::exchange http_client::get_once(const url& address, const body_sink&
         throw fetch_error(outcome::unsupported, "https is not supported yet: " + address.to_string());
     }
     weft::stream connection = connect_(address.host, address.port);
-    beast_stream wire(connection);
-    http::write(wire, make_request(address));
-
     boost::beast::flat_buffer buffer;
     boost::system::error_code error;
+    http::write(connection, make_request(address), error);
+    if (error)
+        fail(error, "while the request was sent", max_body_);
     std::optional<response_parser> parser;
     do {  // an answer of 1xx only announces the real one
         parser.emplace();
         parser->header_limit(64 * 1024);
         parser->body_limit(max_body_);
-        http::read_header(wire, buffer, *parser, error);
+        http::read_header(connection, buffer, *parser, error);
         if (error)
             fail(error, "in its header", max_body_);
     } while (parser->get().result_int() / 100 == 1);
@@ -95,7 +99,7 @@ http_client::exchange http_client::get_once(const url& address, const body_sink&
         auto& body = parser->get().body();
         body.data = piece.data();
         body.size = piece.size();
-        http::read(wire, buffer, *parser, error);
+        http::read(connection, buffer, *parser, error);
         const std::size_t count = piece.size() - body.size;
         result.got.body_bytes += count;
         // Not an error: the piece is full, and the body goes on.

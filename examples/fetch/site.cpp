@@ -1,7 +1,6 @@
 #include "site.hpp"
 
-#include "beast_stream.hpp"
-
+#include <weft/boost_asio.hpp>
 #include <weft/task.hpp>
 
 #include <boost/beast/core/flat_buffer.hpp>
@@ -43,21 +42,20 @@ void send_endless(weft::stream& connection) {
 }
 
 void send(const page& wanted, weft::stream& connection) {
-    beast_stream wire(connection);
     http::response<http::string_body> answer = make_answer(wanted);
     switch (wanted.serve) {
     case behaviour::content_length:
     case behaviour::redirect:
         if (wanted.status != 204)
             answer.prepare_payload();
-        http::write(wire, answer);
+        http::write(connection, answer);
         break;
     case behaviour::chunked:
         answer.chunked(true);
-        http::write(wire, answer);
+        http::write(connection, answer);
         break;
     case behaviour::until_close:
-        http::write(wire, answer);
+        http::write(connection, answer);
         break;
     case behaviour::raw:
         connection.write(wanted.raw);
@@ -113,10 +111,9 @@ const page* site::find(const std::string& host, const std::string& path) const {
 
 void site::serve(weft::stream connection) const {
     try {
-        beast_stream wire(connection);
         boost::beast::flat_buffer buffer;
         http::request<http::empty_body> request;
-        http::read(wire, buffer, request);
+        http::read(connection, buffer, request);
         const page* wanted = find(std::string(request[http::field::host]), std::string(request.target()));
         page missing;
         missing.status = 404;
@@ -125,7 +122,8 @@ void site::serve(weft::stream connection) const {
         send(wanted != nullptr ? *wanted : missing, connection);
         connection.close();
     } catch (const std::system_error&) {
-        // The client went away, which some pages exist for.
+    } catch (const boost::system::system_error&) {
+        // The client went away, which some pages exist for: told by weft, or by Beast.
     }
 }
 

@@ -73,6 +73,7 @@ using connection_handler = std::function<void(stream)>;
 
 WEFT_API server start_server(connection_handler handler, std::string_view host, std::uint16_t port,
                              const server_options& options);
+WEFT_API server start_server(connection_handler handler, const std::vector<endpoint>& where, const server_options& options);
 WEFT_API server start_unix_server(connection_handler handler, const std::string& path, const server_options& options);
 
 /// One handler for all connections, also one that can only be moved.
@@ -99,6 +100,15 @@ template <class Handler>
     requires std::is_invocable_v<std::decay_t<Handler>&, stream>
 server start_server(Handler&& handler, std::string_view host, std::uint16_t port, server_options options = {}) {
     return detail::start_server(detail::shared_handler(std::forward<Handler>(handler)), host, port, options);
+}
+
+/// The same on each of these addresses, IPv4 and IPv6; all of them, or it fails. Those with port 0 get one free port.
+///
+/// Errors: std::invalid_argument also for no address, or one of another family.
+template <class Handler>
+    requires std::is_invocable_v<std::decay_t<Handler>&, stream>
+server start_server(Handler&& handler, const std::vector<endpoint>& where, server_options options = {}) {
+    return detail::start_server(detail::shared_handler(std::forward<Handler>(handler)), where, options);
 }
 
 /// The same on a Unix socket. A socket that is there already is replaced; '@' in front of the path: an abstract name.

@@ -14,10 +14,12 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include <weft/detail/config.hpp>
 #include <weft/endpoint.hpp>
+#include <weft/socket_option.hpp>
 
 struct msghdr;
 
@@ -35,8 +37,7 @@ struct WEFT_API socket_state_closer {
 /// All calls that may wait:
 ///
 /// Suspends:      while the operating system would block.
-/// Cancellation:  before and while suspended; then nothing was sent, received, accepted. A cancelled connect leaves the
-///                socket fit for nothing but close().
+/// Cancellation:  before and while suspended; then nothing was sent, received, accepted.
 /// Errors:        std::system_error with errno, whose what() names the call and the endpoint; bad_file_descriptor when
 ///                the socket is closed, also by close() while the call waits. std::logic_error when another task waits in
 ///                the same direction already. no_running_loop; in a loop callback calls work as long as they need not wait,
@@ -87,6 +88,20 @@ public:
     void set_option(int level, int name, int value);
     void set_option(int level, int name, const void* value, std::size_t size);
     int get_option(int level, int name) const;
+    /// Fills `value`; returns how many bytes of it the system filled.
+    std::size_t get_option(int level, int name, void* value, std::size_t size) const;
+    /// With its type: set_option(socket_options::no_delay, true).
+    template <class T>
+    void set_option(socket_option<T> option, const std::type_identity_t<T>& value) {
+        const auto raw = socket_option_value<T>::to_system(value);
+        set_option(option.level, option.name, &raw, sizeof raw);
+    }
+    template <class T>
+    T get_option(socket_option<T> option) const {
+        typename socket_option_value<T>::type raw{};
+        get_option(option.level, option.name, &raw, sizeof raw);
+        return socket_option_value<T>::from_system(raw);
+    }
 
     endpoint local_endpoint() const;
     endpoint remote_endpoint() const;

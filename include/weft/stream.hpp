@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include <weft/detail/asio_buffers.hpp>
 #include <weft/detail/config.hpp>
 #include <weft/endpoint.hpp>
 #include <weft/socket.hpp>
@@ -92,6 +93,21 @@ public:
 
     /// Not part of this build: throws std::logic_error.
     void start_tls(tls_context& context, std::string server_name = {});
+
+    /// Boost.Asio's SyncReadStream and SyncWriteStream, for its algorithms and Boost.Beast's. Who calls them includes
+    /// <weft/boost_asio.hpp>, which says what becomes an error code; write_some writes all of it.
+    template <detail::asio_buffers Buffers>
+    std::size_t read_some(const Buffers& buffers) { return detail::asio_bridge<Buffers>::read_some(*this, buffers); }
+    template <detail::asio_buffers Buffers, class ErrorCode>
+    std::size_t read_some(const Buffers& buffers, ErrorCode& error) {
+        return detail::asio_bridge<Buffers>::read_some(*this, buffers, error);
+    }
+    template <detail::asio_buffers Buffers>
+    std::size_t write_some(const Buffers& buffers) { return detail::asio_bridge<Buffers>::write_some(*this, buffers); }
+    template <detail::asio_buffers Buffers, class ErrorCode>
+    std::size_t write_some(const Buffers& buffers, ErrorCode& error) {
+        return detail::asio_bridge<Buffers>::write_some(*this, buffers, error);
+    }
 
     endpoint local_endpoint() const;
     endpoint remote_endpoint() const;

@@ -110,17 +110,17 @@ void server_state::listen(const endpoint& where) {
     listeners_.push_back(std::move(s));
 }
 
-void server_state::listen_on_all(const std::vector<endpoint>& where) {
+void server_state::listen_on_all(const std::vector<endpoint>& where, bool all_required) {
     std::exception_ptr skipped;
     std::uint16_t port = 0;
     for (const endpoint& e : where) {
         try {
             listen(port != 0 && e.port() == 0 ? e.with_port(port) : e);
-            port = endpoints.back().port();
+            if (e.port() == 0) port = endpoints.back().port();
         } catch (const std::system_error& error) {
             const bool missing = error.code() == std::errc::address_not_available ||
                                  error.code() == std::errc::address_family_not_supported;
-            if (!missing) throw;
+            if (!missing || all_required) throw;
             if (!skipped) skipped = std::current_exception();
         }
     }
@@ -302,20 +302,31 @@ void check(const server_options& options, const char* call) {
     if (options.backlog < 0) throw std::invalid_argument(std::string(call) + ": backlog: it must not be negative");
 }
 
-server listen_on(connection_handler handler, std::vector<endpoint> where, const server_options& options) {
+server listen_on(connection_handler handler, std::vector<endpoint> where, const server_options& options,
+                 bool all_required) {
     // A port that the system chose for the first address may be taken on the second one: then another is chosen.
-    const bool chosen = where.size() > 1 && where.front().port() == 0;
+    const bool chosen = std::ranges::count(where, 0, &endpoint::port) > 1;
     for (int tries_left = chosen ? 16 : 0;; --tries_left) {
         auto state = std::make_shared<server_state>(handler, options);
         server result(state);
         try {
-            state->listen_on_all(where);
+            state->listen_on_all(where, all_required);
             state->start();
             return result;
         } catch (const std::system_error& error) {
             if (tries_left == 0 || error.code() != std::errc::address_in_use) throw;
         }
     }
+}
+
+server start_server(connection_handler handler, const std::vector<endpoint>& where, const server_options& options) {
+    require_loop("start_server");
+    check(options, "start_server");
+    if (where.empty()) throw std::invalid_argument("start_server: where: there is no address to listen on");
+    for (const endpoint& e : where)
+        if (e.family() != AF_INET && e.family() != AF_INET6)
+            throw std::invalid_argument("start_server: where: \"" + e.to_string() + "\" is not an IPv4 or IPv6 address");
+    return listen_on(std::move(handler), where, options, true);
 }
 
 server start_unix_server(connection_handler handler, const std::string& path, const server_options& options) {

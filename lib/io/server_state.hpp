@@ -29,8 +29,8 @@ class connection;
 struct server_state : std::enable_shared_from_this<server_state> {
     server_state(connection_handler h, const server_options& o) : handler(std::move(h)), options(o) {}
 
-    /// Binds and listens; where several addresses are, one that this machine does not have is left out.
-    void listen_on_all(const std::vector<endpoint>& where);
+    /// Binds and listens; unless all are required, an address that this machine does not have is left out where there are others.
+    void listen_on_all(const std::vector<endpoint>& where, bool all_required);
     /// Starts a task for each socket that listens.
     void start();
 
@@ -99,8 +99,9 @@ private:
     connection* previous_ = nullptr;
 };
 
-/// A server that listens on all the addresses. Port 0: any free one, the same for all of them.
-server listen_on(connection_handler handler, std::vector<endpoint> where, const server_options& options);
+/// A server that listens on all the addresses. Those with port 0 get any free one, the same for all of them.
+server listen_on(connection_handler handler, std::vector<endpoint> where, const server_options& options,
+                 bool all_required = false);
 
 /// Throws for options that no server can have.
 void check(const server_options& options, const char* call);

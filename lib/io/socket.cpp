@@ -150,12 +150,17 @@ void socket::set_option(int level, int name, const void* value, std::size_t size
 }
 
 int socket::get_option(int level, int name) const {
-    socket_state& s = open_state(state_, "socket::get_option");
     int value = 0;
-    socklen_t size = sizeof value;
-    if (::getsockopt(s.fd(), level, name, &value, &size) < 0)
-        option_failed(errno, "socket::get_option", level, name, s);
+    get_option(level, name, &value, sizeof value);
     return value;
+}
+
+std::size_t socket::get_option(int level, int name, void* value, std::size_t size) const {
+    socket_state& s = open_state(state_, "socket::get_option");
+    auto length = static_cast<socklen_t>(size);
+    if (::getsockopt(s.fd(), level, name, value, &length) < 0)
+        option_failed(errno, "socket::get_option", level, name, s);
+    return length;
 }
 
 endpoint socket::local_endpoint() const {

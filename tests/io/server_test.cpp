@@ -171,6 +171,36 @@ TEST_CASE("server: listens on every address of the host, with one port") {
     });
 }
 
+TEST_CASE("server: listens on several addresses that are given, all of them or none") {
+    leak_check leaks;
+    weft::run([] {
+        const auto e = [](const char* text) { return weft::endpoint::parse(text); };
+        server s = weft::start_server(echo, {e("127.0.0.1:0"), e("127.0.0.2:0"), e("[::1]:0")});
+        const auto where = s.endpoints();
+        REQUIRE(where.size() == 3);
+        for (const auto& place : where) {
+            CHECK(place.port() == where.front().port());
+            stream c = weft::open_connection(place.host(), place.port());
+            CHECK(ask(c, "x") == "x\n");
+        }
+        finish(s);
+
+        // A port that is given is that address's alone.
+        const auto free_port = listening().local_endpoint().port();
+        server two = weft::start_server(echo, {e("127.0.0.1:0").with_port(free_port), e("127.0.0.1:0")});
+        CHECK(two.endpoints()[0].port() == free_port);
+        CHECK(two.endpoints()[1].port() != free_port);
+        finish(two);
+
+        const std::size_t descriptors = weft_test::open_descriptors();
+        CHECK(error_of([&] { weft::start_server(echo, {e("127.0.0.1:0"), e("192.0.2.1:0")}); }) == EADDRNOTAVAIL);
+        CHECK_THROWS_AS(weft::start_server(echo, std::vector<weft::endpoint>{}), std::invalid_argument);
+        CHECK_THROWS_AS(weft::start_server(echo, {weft::endpoint::unix_path("/x")}), std::invalid_argument);
+        CHECK(weft_test::open_descriptors() == descriptors);
+    });
+    CHECK_THROWS_AS(weft::start_server(echo, {weft::endpoint::parse("127.0.0.1:0")}), weft::no_running_loop);
+}
+
 TEST_CASE("server: reuse_port lets a second server on the same port, nothing else does") {
     leak_check leaks;
     weft::run([] {
