@@ -26,12 +26,13 @@ struct registered_slab {
     std::atomic<char*> memory{nullptr};   // null: free entry; stored last (release), so that the rest is right once seen
     std::size_t bytes = 0;
     std::size_t stride = 0;
+    std::size_t stack_size = 0;
     registered_slab* next = nullptr;
 };
 std::atomic<registered_slab*> registry{nullptr};   // pushed to only, under registry_mutex; read without
 std::mutex registry_mutex;
 
-void register_slab(char* memory, std::size_t bytes, std::size_t stride) {
+void register_slab(char* memory, std::size_t bytes, std::size_t stride, std::size_t stack_size) {
     std::lock_guard lock(registry_mutex);
     registered_slab* entry = registry.load(std::memory_order_relaxed);
     while (entry && entry->memory.load(std::memory_order_relaxed)) entry = entry->next;
@@ -39,6 +40,7 @@ void register_slab(char* memory, std::size_t bytes, std::size_t stride) {
     if (fresh) entry = new registered_slab;
     entry->bytes = bytes;
     entry->stride = stride;
+    entry->stack_size = stack_size;
     entry->memory.store(memory, std::memory_order_release);
     if (fresh) {
         entry->next = registry.load(std::memory_order_relaxed);
@@ -72,7 +74,7 @@ void say_unguarded_once() noexcept {
 stack_pool::stack_pool(std::size_t stack_size)
     : page_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))),
       stack_size_((std::max(stack_size, smallest) + page_ - 1) / page_ * page_),
-      stride_(stack_size_) {}
+      stride_((stack_size_ / page_) % 2 == 0 ? stack_size_ + page_ : stack_size_) {}
 
 stack_pool::~stack_pool() {
     for (const slab& s : slabs_) {
@@ -108,7 +110,7 @@ void stack_pool::grow() {
         slabs_.reserve(slabs_.size() + 1);
         free_.reserve(end_ + stacks);
         guarded_.resize(end_ + stacks);
-        register_slab(static_cast<char*>(memory), bytes, stride_);
+        register_slab(static_cast<char*>(memory), bytes, stride_, stack_size_);
     } catch (...) {
         ::munmap(memory, bytes);
         throw stack_exhausted();
@@ -123,7 +125,7 @@ stack_span stack_pool::span_of(std::size_t number) const noexcept {
     auto above = std::upper_bound(slabs_.begin(), slabs_.end(), number,
                                   [](std::size_t n, const slab& s) { return n < s.first_number; });
     const slab& s = *std::prev(above);
-    return {s.memory + (number - s.first_number) * stride_, stride_, guarded_[number] ? page_ : 0};
+    return {s.memory + (number - s.first_number) * stride_, stack_size_, guarded_[number] ? page_ : 0};
 }
 
 stack_pool::entry stack_pool::take() {
@@ -151,7 +153,7 @@ stack_span guarded_stack_at(const void* address) noexcept {
         char* memory = e->memory.load(std::memory_order_acquire);
         if (!memory || at < memory || at >= memory + e->bytes) continue;
         const std::size_t number = static_cast<std::size_t>(at - memory) / e->stride;
-        return {memory + number * e->stride, e->stride, static_cast<std::size_t>(4096)};
+        return {memory + number * e->stride, e->stack_size, static_cast<std::size_t>(4096)};
     }
     return {};
 }

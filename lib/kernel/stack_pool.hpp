@@ -7,6 +7,8 @@
 ///  - Guard pages come from MADV_GUARD_INSTALL (Linux >= 6.13; costs no mapping), else from mprotect while the budget of
 ///    mappings lasts (vm.max_map_count; each guarded stack costs two), else there are none, which is said once.
 ///  - A stack that is given back cold has returned its pages to the system; a warm one is taken again first.
+///  - Stacks lie an odd number of pages apart: the page that each parked fiber uses would otherwise, with sizes that are
+///    powers of two, fall into few of the sets of the translation caches, and every switch walk the page tables.
 ///  - Slabs are never unmapped before the pool dies. One pool for each loop and thread; only the registry of slabs,
 ///    which the overflow handler reads, is shared.
 ///
@@ -30,7 +32,7 @@ public:
 
 class stack_pool {
 public:
-    /// \param stack_size  bytes of virtual memory for each stack, rounded up to pages; a guard page comes on top
+    /// \param stack_size  bytes of virtual memory for each stack, rounded up to pages; the guard page is one of them
     explicit stack_pool(std::size_t stack_size);
     ~stack_pool();
     stack_pool(const stack_pool&) = delete;

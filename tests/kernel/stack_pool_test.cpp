@@ -132,6 +132,20 @@ TEST_CASE("stack_pool: stacks of several slabs are guarded, writable, and apart 
     for (const auto& entry : taken) pool.give_back(entry.number, false);
 }
 
+TEST_CASE("stack_pool: stacks lie an odd number of pages apart, so that their pages do not crowd in the translation caches") {
+    for (const std::size_t size : {std::size_t{64 * 1024}, std::size_t{256 * 1024}, std::size_t{68 * 1024}}) {
+        stack_pool pool(size);
+        const auto a = pool.take();
+        const auto b = pool.take();
+        const auto distance = b.span.lowest - a.span.lowest;
+        CHECK(distance / static_cast<long>(page) % 2 == 1);
+        CHECK(distance - static_cast<long>(size) <= static_cast<long>(page));
+        CHECK(guarded_stack_at(b.span.lowest).size == size);
+        pool.give_back(a.number, false);
+        pool.give_back(b.number, false);
+    }
+}
+
 TEST_CASE("stack_pool: the stack given back last is taken first") {
     stack_pool pool(stack_pool::smallest);
     std::vector<stack_pool::entry> taken;
