@@ -21,7 +21,7 @@ constexpr std::size_t retire_batch = 256;
 }  // namespace
 
 scheduler::scheduler(std::size_t stack_size)
-    : running_(&own_stack_), own_stack_(*this), dispatcher_(*this), mailbox_(inbox::acquire()), stack_size_(stack_size) {
+    : running_(&own_stack_), own_stack_(*this, runnable_kind::loop), dispatcher_(*this), mailbox_(inbox::acquire()), stack_size_(stack_size) {
     pools_.push_back(std::make_unique<stack_pool>(stack_size));
     bridge_ = boost_bridge::acquire(*this);
 }
@@ -57,7 +57,6 @@ void scheduler::enter() {
         ::pthread_attr_destroy(&attributes);
     }
 #endif
-    own_stack_.parkable = nullptr;
     thread_ = &this_thread();
     set_running(own_stack_);
     if (detail::gate::bias_possible()) thread_->gate_home = thread_->id;
@@ -145,6 +144,24 @@ void scheduler::switch_to_dispatcher(boost::fibers::context& c) noexcept {
     set_running(own_stack_);
 }
 
+/// next_fiber() where the front of the queue is not a fiber, or may not run in this turn.
+fiber& scheduler::next_of_other_kind() noexcept {
+    runnable* r = queue_.front();
+    if (!r) return own_stack_;
+    if (r->kind == runnable_kind::loop) return static_cast<fiber&>(queue_.pop_front());
+    if (budget_ <= 0) return own_stack_;
+    if (r->kind == runnable_kind::job) {
+        job& j = static_cast<job&>(*r);
+        if (fiber* worker = take_worker(j.stack_size)) {
+            --budget_;
+            queue_.pop_front();
+            assign(*worker, j);
+            return *worker;
+        }
+    }
+    return own_stack_;
+}
+
 void scheduler::run_worker(fiber& self) noexcept {
     for (;;) {
         finish_sanitizer_switch();
@@ -156,7 +173,8 @@ void scheduler::run_worker(fiber& self) noexcept {
         runnable* r = queue_.front();
         if (r && r->kind == runnable_kind::job && budget_ > 0) {
             job& j = static_cast<job&>(*r);
-            if (j.stack_size == 0 || j.stack_size == self.stack.size) {   // the next job, on this stack: no switch at all
+            const std::size_t wanted = j.stack_size != 0 ? j.stack_size : pools_.front()->stack_size();
+            if (wanted == self.stack.size) {   // the next job, on this stack: no switch at all
                 --budget_;
                 queue_.pop_front();
                 assign(self, j);
@@ -268,6 +286,7 @@ void scheduler::run_ready(int budget) noexcept {
         runnable& r = queue_.pop_front();
         switch (r.kind) {
             case runnable_kind::fiber:
+            case runnable_kind::loop:
                 switch_to(static_cast<fiber&>(r));
                 break;
             case runnable_kind::job:

@@ -80,6 +80,22 @@ TEST_CASE_METHOD(
     });
 }
 
+TEST_CASE_METHOD(fixture, "create_task: a task with the usual stack does not get the small one that has just become free") {
+    run([] {
+        constexpr std::size_t much = 100 * 1024;
+        const auto use = [] {
+            volatile char room[much];
+            room[0] = 1;
+            room[much - 1] = 2;
+            return room[0] + room[much - 1];
+        };
+        auto small = create_task({.stack_size = 16 * 1024}, [] {});
+        auto usual = create_task(use);
+        small.join();
+        CHECK(usual.get() == 3);
+    });
+}
+
 TEST_CASE_METHOD(fixture, "create_task: a stack size that cannot be is an invalid_argument that names it") {
     run([] {
         bool ran = false;
