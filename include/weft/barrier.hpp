@@ -45,7 +45,8 @@ public:
 
 private:
     std::ptrdiff_t count_waiting() const noexcept;
-    detail::waiter* claim(const detail::gate_lock& lock) noexcept;
+    template <class Number>
+    void let_go(const detail::gate_lock& lock, detail::wake_batch& batch, Number number) noexcept;
     void break_waiters(const detail::gate_lock& lock, detail::wake_batch& batch) noexcept;
 
     mutable detail::gate gate_;

@@ -69,8 +69,9 @@ private:
     void lock_uncancellable();  // as lock; a request to cancel stays pending
     bool owned_by_caller() const noexcept;
 
-    bool wait(detail::time_point deadline, bool cancellable);
-    void hand_over(const void* self);
+    // In the gate, which they leave.
+    bool wait(detail::time_point deadline, const void* self, bool cancellable, bool biased);
+    void hand_over(const void* self, bool biased);
 
     mutable detail::gate gate_;
     const void* owner_ =

@@ -86,8 +86,8 @@ protected:
 
 private:
     bool acquire_until(detail::time_point deadline);
-    bool wait(detail::time_point deadline);
-    void hand_over(std::ptrdiff_t permits);
+    bool wait(detail::time_point deadline, bool biased);    // in the gate, which it leaves
+    void hand_over(std::ptrdiff_t permits, bool biased);    // likewise
 
     mutable detail::gate gate_;
     std::ptrdiff_t value_;  // 0 <= value_ <= limit_

@@ -37,7 +37,7 @@ struct stack_span {
 };
 
 struct alignas(64) fiber : runnable {
-    explicit fiber(scheduler& s) noexcept : runnable(runnable_kind::fiber), home(&s) {}
+    explicit fiber(scheduler& s, runnable_kind k = runnable_kind::fiber) noexcept : runnable(k), home(&s) {}
     fiber(const fiber&) = delete;
     fiber& operator=(const fiber&) = delete;
 
@@ -45,17 +45,16 @@ struct alignas(64) fiber : runnable {
     bool cancel_deliverable = false;             // its job's
     bool retire = false;                         // return from the worker's function when next resumed
     bool foreign = false;                        // a fiber of Boost's own, not one of our workers
+    bool cancellable = false;                    // a cancellation may end the wait it is parked in
     int saved_errno = 0;                         // while suspended
     void* stack_pointer = nullptr;               // while suspended by us; null: what Boost has in *boost_stack_pointer counts
     boost::fibers::context* context = nullptr;
     exception_state exceptions;                  // while suspended
-    fiber* parkable = this;                      // null for the loop's own stack
     job* work = nullptr;                         // null: idle, the loop's own stack, or a foreign fiber
+    detail::waiter* waiting = nullptr;           // what it is parked on
 
     void** boost_stack_pointer = nullptr;        // where Boost keeps it: null there unless Boost suspended the fiber
     scheduler* home;
-    detail::waiter* waiting = nullptr;           // what it is parked on
-    detail::waiter* cancel_point = nullptr;      // the same, if a cancellation may end that wait
     stack_span stack;
     std::size_t stack_number = 0;                // of the pool, for giving back
     fiber* all_next = nullptr;                   // every worker of the scheduler, for diagnostics and shutdown

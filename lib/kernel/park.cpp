@@ -33,14 +33,10 @@ struct waiter_internals {
     static bool cancel(waiter& w) noexcept { return decide(w, waiter::cancelled_); }
 
     static wait_outcome outcome(const waiter& w) noexcept {
-        switch (w.state_.load(std::memory_order_acquire)) {
-            case waiter::timed_out:
-                return wait_outcome::timed_out;
-            case waiter::cancelled_:
-                return wait_outcome::cancelled;
-            default:
-                return wait_outcome::woken;
-        }
+        static_assert(waiter::woken == 1 + static_cast<int>(wait_outcome::woken) &&
+                      waiter::timed_out == 1 + static_cast<int>(wait_outcome::timed_out) &&
+                      waiter::cancelled_ == 1 + static_cast<int>(wait_outcome::cancelled));
+        return static_cast<wait_outcome>(w.state_.load(std::memory_order_acquire) - 1);
     }
 };
 
@@ -84,29 +80,30 @@ struct wait_timer : kernel::timer {
     waiter& waiting;
 };
 
+/// Without a timer's frame: most waits have no deadline.
+WEFT_NOINLINE void suspend_until(kernel::scheduler& s, waiter& w, time_point deadline) noexcept {
+    wait_timer timer(w);
+    timer.when = deadline;
+    s.timers().add(timer);
+    s.suspend();
+    s.timers().remove(timer);
+}
+
 template <bool Cancellable>
-wait_outcome park_fiber(waiter& w, time_point deadline) noexcept {
-    kernel::fiber& self = *internals::fiber(w);
+inline wait_outcome park_fiber(kernel::fiber& self, waiter& w, time_point deadline) noexcept {
     kernel::scheduler& s = *internals::home(w);
     // A request that is deliverable already ends the wait before it starts, unless a waker was faster: then its wake is on
     // the way, and must be waited for.
-    if (Cancellable && self.cancel_deliverable && kernel::may_deliver(*self.work) && internals::cancel(w))
+    if (Cancellable && self.cancel_deliverable && kernel::may_deliver(*self.work) && internals::cancel(w)) [[unlikely]]
         return wait_outcome::cancelled;
 
     self.waiting = &w;
-    if (Cancellable) self.cancel_point = &w;
-    if (deadline == time_point::max()) {
-        s.suspend();
-    } else {
-        wait_timer timer(w);
-        timer.when = deadline;
-        s.timers().add(timer);
-        s.suspend();
-        s.timers().remove(timer);
-    }
+    self.cancellable = Cancellable;
+    if (deadline == time_point::max()) [[likely]] s.suspend();
+    else suspend_until(s, w, deadline);
     self.waiting = nullptr;
-    self.cancel_point = nullptr;
-    if (Cancellable && self.cancel_deliverable && kernel::may_deliver(*self.work)) return wait_outcome::cancelled;
+    if (Cancellable && self.cancel_deliverable && kernel::may_deliver(*self.work)) [[unlikely]]
+        return wait_outcome::cancelled;
     return internals::outcome(w);
 }
 
@@ -123,7 +120,11 @@ void waiter::wake(waiter& w) noexcept {
         word->store(1, std::memory_order_release);
         futex(word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr);
     } else if (w.home_ == kernel::scheduler::current()) {
-        w.home_->ready(*w.fiber_);
+        kernel::fiber& woken = *w.fiber_;
+        w.home_->ready(woken);
+        // What the waker does until the fiber's turn comes hides the way to its stack.
+        __builtin_prefetch(woken.stack_pointer);
+        __builtin_prefetch(static_cast<char*>(woken.stack_pointer) + 64);
     } else {
         w.deliver = [](message& m) noexcept {
             waiter& woken = internals::of(m);
@@ -134,13 +135,13 @@ void waiter::wake(waiter& w) noexcept {
 }
 
 wait_outcome park(waiter& w, time_point deadline) noexcept {
-    if (!internals::fiber(w)) return park_thread(w, deadline);
-    return park_fiber<true>(w, deadline);
+    kernel::fiber* self = internals::fiber(w);
+    return self ? park_fiber<true>(*self, w, deadline) : park_thread(w, deadline);
 }
 
 wait_outcome park_uncancellable(waiter& w, time_point deadline) noexcept {
-    if (!internals::fiber(w)) return park_thread(w, deadline);
-    return park_fiber<false>(w, deadline);
+    kernel::fiber* self = internals::fiber(w);
+    return self ? park_fiber<false>(*self, w, deadline) : park_thread(w, deadline);
 }
 
 void check_cancelled() {
@@ -174,8 +175,8 @@ bool cancellation_deliverable() noexcept {
 }
 
 void cancel_wait(fiber& f) noexcept {
-    if (!f.cancel_point || f.exceptions.uncaught > f.work->uncaught_floor) return;   // not while it unwinds
-    if (detail::waiter_internals::cancel(*f.cancel_point)) f.home->ready(f);
+    if (!f.waiting || !f.cancellable || f.exceptions.uncaught > f.work->uncaught_floor) return;   // not while it unwinds
+    if (detail::waiter_internals::cancel(*f.waiting)) f.home->ready(f);
 }
 
 void job::set_cancel_deliverable(bool deliverable) noexcept {

@@ -128,6 +128,7 @@ private:
 
     /// Whom a fiber that suspends must switch to; running_ itself only if it has just been made ready.
     fiber& next_fiber() noexcept;
+    WEFT_NOINLINE fiber& next_of_other_kind() noexcept;
     void switch_to(fiber& to) noexcept;
     void switch_to_dispatcher(boost::fibers::context& c) noexcept;
     void prepare_boost_switch(fiber& to) noexcept;   // bookkeeping of a switch that Boost makes
@@ -187,10 +188,14 @@ void cancel_at_loop_close(void (*f)(void*) noexcept, void* argument) noexcept;
 // The switch, inline: everything below is on the hot path.
 
 inline void scheduler::save_and_load(fiber& from, fiber& to) noexcept {
-    from.exceptions = *exceptions_;
-    *exceptions_ = to.exceptions;
-    from.saved_errno = *errno_;
-    *errno_ = to.saved_errno;
+    exception_state* const exceptions = exceptions_;
+    int* const number = errno_;
+    const exception_state loaded = to.exceptions;
+    const int loaded_errno = to.saved_errno;
+    from.exceptions = *exceptions;
+    from.saved_errno = *number;
+    *exceptions = loaded;
+    *number = loaded_errno;
 }
 
 WEFT_UNTRACED inline void scheduler::begin_sanitizer_switch([[maybe_unused]] fiber& from, [[maybe_unused]] fiber& to) noexcept {
@@ -219,7 +224,7 @@ inline void scheduler::assign(fiber& worker, job& j) noexcept {
 
 inline void scheduler::set_running(fiber& f) noexcept {
     running_ = &f;
-    thread_->parkable = f.parkable;
+    thread_->parkable = &f == &own_stack_ ? nullptr : &f;
 }
 
 inline void scheduler::switch_to(fiber& to) noexcept {
@@ -250,24 +255,11 @@ inline void scheduler::switch_to(fiber& to) noexcept {
 
 inline fiber& scheduler::next_fiber() noexcept {
     runnable* r = queue_.front();
-    if (!r) return own_stack_;
-    if (r == &own_stack_) return static_cast<fiber&>(queue_.pop_front());
-    if (budget_ <= 0) return own_stack_;
-    if (r->kind == runnable_kind::fiber) [[likely]] {
+    if (r && r->kind == runnable_kind::fiber && budget_ > 0) [[likely]] {
         --budget_;
-        fiber& next = static_cast<fiber&>(queue_.pop_front());
-        return next;
+        return static_cast<fiber&>(queue_.pop_front());
     }
-    if (r->kind == runnable_kind::job) {
-        job& j = static_cast<job&>(*r);
-        if (fiber* worker = take_worker(j.stack_size)) {
-            --budget_;
-            queue_.pop_front();
-            assign(*worker, j);
-            return *worker;
-        }
-    }
-    return own_stack_;
+    return next_of_other_kind();
 }
 
 inline fiber* scheduler::take_worker(std::size_t stack_size) noexcept {

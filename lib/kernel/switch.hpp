@@ -21,14 +21,21 @@
 namespace weft::kernel {
 
 #if WEFT_INLINE_SWITCH
+#if WEFT_NO_RED_ZONE
+#define WEFT_SWITCH_ROOM "0x40"
+#else
+#define WEFT_SWITCH_ROOM "0xc0"
+#endif
+
 /// Suspends the running stack, leaving its stack pointer in *save, and resumes the one that was suspended at `load`.
 ///
 /// SAFETY: every register is either saved in the frame (rbx, rbp, the control words; the old stack pointer in r12's place,
-/// since the frame is aligned) or declared lost. The 128 bytes below the stack pointer are the red zone.
+/// since the frame is aligned) or declared lost. The 128 bytes below the stack pointer are the red zone, which is left
+/// alone unless the build says that nobody uses it.
 [[gnu::always_inline]] inline void switch_stacks(void** save, void* load) noexcept {
     asm volatile(
         "movq    %%rsp, %%r12\n\t"
-        "leaq    -0xd0(%%rsp), %%rsp\n\t"
+        "leaq    -" WEFT_SWITCH_ROOM "(%%rsp), %%rsp\n\t"
         "andq    $-16, %%rsp\n\t"
         "subq    $8, %%rsp\n\t"
         "leaq    1f(%%rip), %%rax\n\t"
@@ -69,6 +76,7 @@ namespace weft::kernel {
 #endif
     );
 }
+#undef WEFT_SWITCH_ROOM
 #endif
 
 /// How floating point rounds and traps. It is a fiber's own, as the callee-saved registers are, and must not pass from one

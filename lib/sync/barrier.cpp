@@ -34,10 +34,7 @@ std::ptrdiff_t barrier::wait() {
         throw broken_barrier();
     if (inside_ >= parties_ - 1 && count_waiting() == parties_ - 1) {
         std::ptrdiff_t number = 0;
-        while (waiter* w = claim(lock)) {
-            *static_cast<std::ptrdiff_t*>(w->slot) = number++;
-            batch.add(*w);
-        }
+        let_go(lock, batch, [&] { return number++; });
         return parties_ - 1;
     }
     std::ptrdiff_t number = 0;
@@ -47,11 +44,9 @@ std::ptrdiff_t barrier::wait() {
     ++inside_;
     lock.leave();
     const wait_outcome outcome = park(w);
-    if (!w.was_woken()) {
-        // Always under the gate, unlike wait_list::withdraw: count_waiting takes waiters out and puts them back.
+    if (!w.was_woken() && wait_list::begin_to_leave(w)) {
         lock.enter();
-        if (w.linked())
-            waiters_.remove(w);
+        waiters_.remove(w);
         --inside_;
         lock.leave();
     }
@@ -61,11 +56,23 @@ std::ptrdiff_t barrier::wait() {
     return number;
 }
 
-waiter* barrier::claim(const gate_lock& lock) noexcept {
-    waiter* w = waiters_.claim_front(lock);
-    if (w)
+/// Wakes everybody, each with the number that it gets; drops those who were cancelled and have not left yet.
+template <class Number>
+void barrier::let_go(const gate_lock& lock, wake_batch& batch, Number number) noexcept {
+    for (waiter* w = waiters_.front(); w;) {
+        waiter& each = *w;
+        w = wait_list::next(each);
+        if (each.claim(lock)) {
+            waiters_.remove(each);
+            *static_cast<std::ptrdiff_t*>(each.slot) = number();
+            batch.add(each);
+        } else if (!waiters_.drop(each)) {
+            continue;  // it is leaving by itself
+        }
         --inside_;
-    return w;
+    }
+    if (!waiters_.empty())
+        batch.let_leave(waiters_, lock);
 }
 
 void barrier::abort() noexcept {
@@ -83,27 +90,12 @@ void barrier::reset() noexcept {
 }
 
 void barrier::break_waiters(const gate_lock& lock, wake_batch& batch) noexcept {
-    while (waiter* w = claim(lock)) {
-        *static_cast<std::ptrdiff_t*>(w->slot) = broke;
-        batch.add(*w);
-    }
+    let_go(lock, batch, [] { return broke; });
 }
 
-/// Drops those who were cancelled and have not left yet, and counts the others.
+/// Those who were cancelled and have not left yet do not count.
 std::ptrdiff_t barrier::count_waiting() const noexcept {
-    wait_list counted;
-    std::ptrdiff_t n = 0;
-    while (waiters_.has_armed()) {
-        waiter& w = *waiters_.front();
-        waiters_.remove(w);
-        counted.push_back(w);
-        ++n;
-    }
-    while (waiter* w = counted.front()) {
-        counted.remove(*w);
-        waiters_.push_back(*w);
-    }
-    return n;
+    return static_cast<std::ptrdiff_t>(waiters_.count_armed());
 }
 
 std::ptrdiff_t barrier::n_waiting() const noexcept {

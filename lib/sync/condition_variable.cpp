@@ -24,10 +24,7 @@ void condition_variable::notify_one() noexcept {
 void condition_variable::notify_all() noexcept {
     wake_batch batch;
     const gate_lock lock(gate_);
-    while (waiter* w = waiters_.claim_front(lock)) {
-        w->slot = this;
-        batch.add(*w);
-    }
+    batch.claim_all(waiters_, lock, this);
 }
 
 void condition_variable::enqueue(waiter& self) noexcept {

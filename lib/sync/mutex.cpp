@@ -20,17 +20,6 @@ namespace {
                             "mutex::unlock: the caller does not own it");
 }
 
-/// The way in and out that need not wait. Of this file's own, and leaving the gate before the slow paths enter
-/// it again, so that it is compiled into its callers and all of it stays in registers.
-inline bool take(gate& g, const void*& owner) noexcept {
-    const void* self = self_identity();
-    const gate_lock lock(g);
-    if (owner != nullptr) [[unlikely]]
-        return false;
-    owner = self;
-    return true;
-}
-
 }  // namespace
 
 mutex::~mutex() {
@@ -39,38 +28,61 @@ mutex::~mutex() {
 }
 
 bool mutex::try_lock() noexcept {
-    return take(gate_, owner_);
+    const void* self = self_identity();
+    const gate_lock lock(gate_);
+    if (owner_ != nullptr)
+        return false;
+    owner_ = self;
+    return true;
 }
 
+// The gate is entered by hand, so that the way that need not wait stays in registers, and once: the way that
+// waits goes on in the same section.
+
 void mutex::lock() {
-    if (!take(gate_, owner_)) [[unlikely]]
-        wait(time_point::max(), true);
+    const void* self = self_identity();
+    const bool biased = gate_.enter();
+    if (owner_ != nullptr) [[unlikely]] {
+        wait(time_point::max(), self, true, biased);
+        return;
+    }
+    owner_ = self;
+    gate_.leave(biased);
 }
 
 void mutex::lock_uncancellable() {
-    if (!take(gate_, owner_))
-        wait(time_point::max(), false);
+    const void* self = self_identity();
+    const bool biased = gate_.enter();
+    if (owner_ != nullptr) {
+        wait(time_point::max(), self, false, biased);
+        return;
+    }
+    owner_ = self;
+    gate_.leave(biased);
 }
 
 bool mutex::lock_until(time_point deadline) {
-    return take(gate_, owner_) || wait(deadline, true);
+    const void* self = self_identity();
+    const bool biased = gate_.enter();
+    if (owner_ != nullptr)
+        return wait(deadline, self, true, biased);
+    owner_ = self;
+    gate_.leave(biased);
+    return true;
 }
 
 void mutex::unlock() {
     const void* self = self_identity();
-    {
-        const gate_lock lock(gate_);
-        if (owner_ == self && waiters_.empty()) [[likely]] {
-            owner_ = nullptr;
-            return;
-        }
-    }
-    hand_over(self);
+    const bool biased = gate_.enter();
+    if (owner_ != self || !waiters_.empty()) [[unlikely]]
+        return hand_over(self, biased);
+    owner_ = nullptr;
+    gate_.leave(biased);
 }
 
-/// Unlocks; with waiters, for all that is known.
-void mutex::hand_over(const void* self) {
-    gate_lock lock(gate_);
+/// Unlocks with waiters, or for a caller that may not.
+void mutex::hand_over(const void* self, bool biased) {
+    gate_lock lock(gate_, biased);
     if (owner_ != self)
         throw_not_owner();
     waiter* next = waiters_.claim_front(lock);
@@ -80,13 +92,8 @@ void mutex::hand_over(const void* self) {
         waiter::wake(*next);
 }
 
-bool mutex::wait(time_point deadline, bool cancellable) {
-    const void* self = self_identity();
-    gate_lock lock(gate_);
-    if (owner_ == nullptr) {  // freed since it was tried
-        owner_ = self;
-        return true;
-    }
+bool mutex::wait(time_point deadline, const void* self, bool cancellable, bool biased) {
+    gate_lock lock(gate_, biased);
     if (owner_ == self)
         throw_deadlock();
     waiter w("mutex::lock", this);

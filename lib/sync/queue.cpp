@@ -92,6 +92,8 @@ void queue_state::close(const gate_lock& lock, wake_batch& batch) noexcept {
             static_cast<queue_wait*>(w->slot)->shut_down = true;
             batch.add(*w);
         }
+        if (!list->empty())
+            batch.let_leave(*list, lock);
     }
 }
 

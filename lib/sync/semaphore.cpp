@@ -8,19 +8,6 @@ namespace weft {
 
 using namespace detail;
 
-namespace {
-
-/// Of this file's own, so that it is compiled into its callers.
-inline bool take(gate& g, std::ptrdiff_t& permits) noexcept {
-    const gate_lock lock(g);
-    if (permits == 0) [[unlikely]]
-        return false;
-    --permits;
-    return true;
-}
-
-}  // namespace
-
 semaphore::semaphore(std::ptrdiff_t permits, std::ptrdiff_t limit) : value_(permits), limit_(limit) {
     if (permits < 0)
         throw std::invalid_argument("semaphore: permits must not be negative");
@@ -32,37 +19,60 @@ semaphore::~semaphore() {
 }
 
 bool semaphore::try_acquire() noexcept {
-    return take(gate_, value_);
+    const gate_lock lock(gate_);
+    if (value_ == 0)
+        return false;
+    --value_;
+    return true;
 }
 
+// The gate is entered by hand, so that the way that need not wait stays in registers, and once: the way that
+// waits goes on in the same section.
+
 void semaphore::acquire() {
-    if (!take(gate_, value_)) [[unlikely]]
-        wait(time_point::max());
+    const bool biased = gate_.enter();
+    if (value_ == 0) [[unlikely]] {
+        wait(time_point::max(), biased);
+        return;
+    }
+    --value_;
+    gate_.leave(biased);
 }
 
 bool semaphore::acquire_until(time_point deadline) {
-    return take(gate_, value_) || wait(deadline);
+    const bool biased = gate_.enter();
+    if (value_ == 0) [[unlikely]]
+        return wait(deadline, biased);
+    --value_;
+    gate_.leave(biased);
+    return true;
 }
 
 void semaphore::release(std::ptrdiff_t permits) {
-    {
-        const gate_lock lock(gate_);
-        if (waiters_.empty() && permits >= 0 && permits <= limit_ - value_) [[likely]] {
-            value_ += permits;
-            return;
-        }
-    }
-    hand_over(permits);
+    const bool biased = gate_.enter();
+    if (!waiters_.empty() || permits < 0 || permits > limit_ - value_) [[unlikely]]
+        return hand_over(permits, biased);
+    value_ += permits;
+    gate_.leave(biased);
 }
 
-/// release with waiters, or with a bad argument, for all that is known.
-void semaphore::hand_over(std::ptrdiff_t permits) {
+/// release with waiters, or with a bad argument.
+void semaphore::hand_over(std::ptrdiff_t permits, bool biased) {
+    gate_lock lock(gate_, biased);
     if (permits < 0)
         throw std::invalid_argument("semaphore::release: permits must not be negative");
-    wake_batch batch;
-    const gate_lock lock(gate_);
     if (permits > limit_ - value_)
         throw std::logic_error("semaphore::release: more permits than the semaphore may have");
+    if (permits == 1) [[likely]] {
+        waiter* next = waiters_.claim_front(lock);
+        if (!next)
+            ++value_;
+        lock.leave();
+        if (next)
+            waiter::wake(*next);
+        return;
+    }
+    wake_batch batch;
     for (; permits > 0; --permits) {
         waiter* next = waiters_.claim_front(lock);
         if (!next)
@@ -70,6 +80,7 @@ void semaphore::hand_over(std::ptrdiff_t permits) {
         batch.add(*next);
     }
     value_ += permits;
+    lock.leave();
 }
 
 std::ptrdiff_t semaphore::value() const noexcept {
@@ -77,17 +88,17 @@ std::ptrdiff_t semaphore::value() const noexcept {
     return value_;
 }
 
-bool semaphore::wait(time_point deadline) {
-    gate_lock lock(gate_);
-    if (value_ > 0) {  // released since it was tried
-        --value_;
-        return true;
-    }
+bool semaphore::wait(time_point deadline, bool biased) {
+    gate_lock lock(gate_, biased);
     waiter w("semaphore::acquire", this);
     waiters_.push_back(w);
     lock.leave();
-    const wait_outcome outcome = wait_in(waiters_, gate_, w, deadline);
-    if (outcome == wait_outcome::cancelled && w.was_woken())
+    const wait_outcome outcome = park(w, deadline);
+    if (outcome == wait_outcome::woken) [[likely]]
+        return true;
+    if (!w.was_woken())
+        waiters_.withdraw(w, gate_);
+    else if (outcome == wait_outcome::cancelled)
         release();
     return woken_or_throw(outcome);
 }

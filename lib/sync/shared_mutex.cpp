@@ -86,10 +86,9 @@ bool shared_mutex::enter(const void* writer, time_point deadline, const char* wh
         return true;
     if (w.was_woken()) {
         writer ? unlock() : unlock_shared();
-    } else if (w.linked()) {  // else whoever dropped it has let in those behind it, and this may be gone
+    } else if (wait_list::begin_to_leave(w)) {  // else whoever dropped it has let in those behind it
         lock.enter();
-        if (w.linked())
-            waiters_.remove(w);
+        waiters_.remove(w);
         admit(lock, batch);
         lock.leave();
         batch.wake_all();
@@ -99,15 +98,17 @@ bool shared_mutex::enter(const void* writer, time_point deadline, const char* wh
 
 /// Lets in those at the head of the queue who may enter now.
 void shared_mutex::admit(const gate_lock& lock, wake_batch& batch) noexcept {
-    while (!owner_ && waiters_.has_armed()) {
-        waiter& first = *waiters_.front();
+    while (!owner_) {
+        waiter* armed = waiters_.first_armed();
+        if (!armed)
+            return;
+        waiter& first = *armed;
         const void* writer = first.slot;
         if (writer && readers_ > 0)
             return;
-        const bool claimed = first.claim(lock);
-        waiters_.remove(first);
-        if (!claimed)
+        if (!first.claim(lock))
             continue;  // timed out or cancelled on another loop, just now
+        waiters_.remove(first);
         if (writer)
             owner_ = writer;
         else

@@ -61,9 +61,10 @@ void yield_now() {
     kernel::scheduler* s = kernel::scheduler::current();
     if (!s) return std::this_thread::yield();
     if (!s->may_park()) throw no_running_task("yield_now");
-    detail::check_cancelled();
+    const bool& may_be_cancelled = s->running_fiber().cancel_deliverable;
+    if (may_be_cancelled) [[unlikely]] detail::check_cancelled();
     s->yield();
-    detail::check_cancelled();
+    if (may_be_cancelled) [[unlikely]] detail::check_cancelled();
 }
 
 void detail::sleep_until(time_point deadline) {

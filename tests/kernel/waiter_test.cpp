@@ -450,38 +450,6 @@ TEST_CASE_METHOD(leak_check, "wait_list: a waiter put in front is the first to b
     loop.run();
 }
 
-TEST_CASE_METHOD(leak_check, "waiter: one that lost can be armed again while it is in the list") {
-    bare_loop loop;
-    gate g;
-    wait_list list;
-    const time_point when = far_away();
-    std::vector<wait_outcome> outcomes;
-    loop.start([&] {
-        waiter self("self");
-        gate_lock lock(g);
-        list.push_back(self);
-        lock.leave();
-        outcomes.push_back(weft::detail::park(self, when));
-        lock.enter();
-        REQUIRE(self.linked());
-        self.rearm();
-        lock.leave();
-        outcomes.push_back(weft::detail::park(self));
-    });
-    loop.settle();
-    loop.scheduler().fire_timers(when);
-    loop.settle();
-    waiter* woken = nullptr;
-    {
-        gate_lock lock(g);
-        woken = list.claim_front(lock);
-    }
-    REQUIRE(woken);
-    waiter::wake(*woken);
-    loop.run();
-    CHECK(outcomes == std::vector<wait_outcome>{wait_outcome::timed_out, wait_outcome::woken});
-}
-
 TEST_CASE_METHOD(leak_check, "wake_batch: it wakes in the order of the list, after the gate was left") {
     bare_loop loop;
     turnstile t;

@@ -305,3 +305,40 @@ TEST_CASE_METHOD(leak_check, "park: loops, plain threads, deadlines and cancella
     CHECK(taken > 0);
     CHECK(cancelled > 0);
 }
+
+TEST_CASE_METHOD(leak_check, "wake_batch: who is woken may destroy the object while another's time is up and it is leaving") {
+    struct object {
+        weft::detail::gate gate;
+        weft::detail::wait_list waiters;
+        int waiting = 0;   // guarded by gate
+    };
+    for (int i = 0; i < rounds(3000); ++i) {
+        auto* shared = new object;
+        const auto wait = [shared](auto until) {
+            waiter self("object", shared);
+            {
+                const weft::detail::gate_lock lock(shared->gate);
+                shared->waiters.push_back(self);
+                ++shared->waiting;
+            }
+            const wait_outcome outcome = weft::detail::park(self, until());
+            if (outcome != wait_outcome::woken) shared->waiters.withdraw(self, shared->gate);
+            return outcome;
+        };
+        std::thread impatient([&] { wait([i] { return weft::detail::now() + std::chrono::microseconds(i % 64); }); });
+        std::thread heir([&] {
+            if (wait([] { return time_point::max(); }) == wait_outcome::woken) delete shared;
+        });
+        for (bool both = false; !both;) {
+            const weft::detail::gate_lock lock(shared->gate);
+            both = shared->waiting == 2;
+        }
+        {
+            weft::detail::wake_batch batch;
+            const weft::detail::gate_lock lock(shared->gate);
+            batch.claim_all(shared->waiters, lock);
+        }
+        impatient.join();
+        heir.join();
+    }
+}

@@ -67,6 +67,8 @@ private:
 class gate_lock {
 public:
     explicit gate_lock(gate& g) noexcept : gate_(g), biased_(g.enter()) {}
+    /// Takes over a section that was entered already, as gate::enter() said.
+    gate_lock(gate& g, bool biased) noexcept : gate_(g), biased_(biased) {}
     ~gate_lock() {
         if (inside_) gate_.leave(biased_);
     }
@@ -84,6 +86,7 @@ public:
 
     /// True if no other thread has ever entered: then nobody but this thread can be waking this object's waiters.
     bool biased() const noexcept { return biased_; }
+    gate& where() const noexcept { return gate_; }
 
 private:
     gate& gate_;

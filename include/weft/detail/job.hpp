@@ -20,6 +20,7 @@ enum class runnable_kind : std::uint8_t {
     fiber,      // suspended, to be switched to
     job,        // not started: needs a worker fiber
     callback,   // runs on the loop's own stack
+    loop,       // that stack itself
 };
 
 /// An entry of the run queue.

@@ -15,9 +15,10 @@ struct fiber;
 
 struct thread_state {
     scheduler* running = nullptr;   // the scheduler this thread is running; null outside of it
-    fiber* parkable = nullptr;      // the fiber that runs; null on the loop's own stack, which must not wait
     std::uint32_t id = 0;           // never used again by another thread; 0: not assigned yet
     std::uint32_t gate_home = UINT32_MAX - 1;   // home of gates this thread makes for itself: its id, or nobody's
+    // Written by every switch, and not beside `running`: a load of both at once would wait for that store to be over.
+    fiber* parkable = nullptr;      // the fiber that runs; null on the loop's own stack, which must not wait
 };
 
 // Three words: room for them is kept for libraries that are loaded late, too, so the cheap model is safe.

@@ -23,7 +23,10 @@
 ///  - Only a waker that holds a biased gate on the waiter's own thread may decide with a plain store: nobody else can be
 ///    deciding then. All others compare and exchange.
 ///  - From claim to wake the waiter stays alive, because its owner cannot run before the wake.
-///  - A waiter that lost (timed out, cancelled) may still stand in the list; claim_front() drops it and goes on.
+///  - A waiter that lost (timed out, cancelled) may still stand in the list. Either its owner takes it out, or a waker drops
+///    it; linked_ decides which: linked -> leaving (the owner, before it enters the gate) or linked -> dropped (a waker,
+///    under the gate) -> free. So an owner that was dropped does not touch the object, which may be gone, and a waker that
+///    wakes everybody waits for owners that are leaving before it wakes anyone who might destroy the object.
 ///  - park() reports cancelled whenever a cancellation is deliverable when the waiter runs again, also if it was woken
 ///    before: a cancel() that arrives before the waiter has run wins. was_woken() then says that something was handed over.
 ///
@@ -31,6 +34,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 #include <weft/detail/config.hpp>
@@ -45,9 +49,13 @@ enum class wait_outcome : std::uint8_t { woken, timed_out, cancelled };
 /// A node of a loop's inbox; what another thread leaves for a loop.
 struct message {
     message* next = nullptr;
-    void (*deliver)(message&) noexcept = nullptr;   // runs on the loop's thread
+    union {
+        void (*deliver)(message&) noexcept = nullptr;   // runs on the loop's thread
+        message* previous;                              // of a waiter, while it stands in a list
+    };
 };
 
+/// 64 bytes, most of them touched by every wait: the size counts where a hundred thousand wait.
 class WEFT_API waiter : private message {
 public:
     /// \param what    a static string that names the call, for dumps: "queue::get"
@@ -66,8 +74,9 @@ public:
 
     /// Decides for the waker. True: the caller must wake() it after leaving the gate. \param lock the object's gate.
     bool claim(const gate_lock& lock) noexcept {
-        if (lock.biased() && home_ && home_ == kernel::this_thread().running) {
+        if (lock.biased() && home_ == kernel::this_thread().running) [[likely]] {
             // SAFETY: nobody else can be deciding: other wakers need the gate, timers and cancellations run on this thread.
+            // (Without a loop the waiter is this thread's own, and it is not waiting.)
             if (state_.load(std::memory_order_relaxed) != armed) return false;
             state_.store(woken, std::memory_order_relaxed);
             return true;
@@ -79,9 +88,7 @@ public:
     /// the object it waited for, may be gone when this returns.
     static void wake(waiter& w) noexcept;
 
-    /// Arms again a waiter that lost, to wait on. Under the gate, and only while linked().
-    void rearm() noexcept { state_.store(armed, std::memory_order_relaxed); }
-    bool linked() const noexcept { return linked_.load(std::memory_order_acquire); }
+    bool linked() const noexcept { return linked_.load(std::memory_order_acquire) == in_list; }
 
     const char* what() const noexcept { return what_; }
     const void* object() const noexcept { return object_; }
@@ -95,17 +102,18 @@ private:
     bool claim_shared() noexcept;
     [[noreturn]] static void refuse(const char* what);
     enum : std::uint8_t { armed, woken, timed_out, cancelled_ };
+    enum : std::uint8_t { free, in_list, leaving, dropped };
 
     std::atomic<std::uint8_t> state_{armed};
-    std::atomic<bool> linked_{false};           // in a wait_list; written under the object's gate
+    std::atomic<std::uint8_t> linked_{free};    // set under the object's gate, except in_list -> leaving by the owner
     std::atomic<std::uint32_t> signal_{0};      // 1: wake() is through with this waiter; a plain thread's futex word
     kernel::fiber* fiber_;                      // null: a plain thread
     kernel::scheduler* home_;                   // null: a plain thread
-    waiter* previous_ = nullptr;                // in the wait_list, guarded by the object's gate
-    waiter* next_ = nullptr;                    // likewise; then the link of a batch that is being woken
     const char* what_;
     const void* object_;
+    // message's next and previous link it in the wait_list, guarded by the object's gate; then in a batch; then in an inbox.
 };
+static_assert(sizeof(waiter) == 64 || sizeof(void*) != 8);
 
 /// First in, first out list of the waiters of one object. Every member is called under the object's gate.
 class wait_list {
@@ -116,22 +124,59 @@ public:
 
     bool empty() const noexcept { return first_ == nullptr; }   // counts losers that have not left yet
     waiter* front() const noexcept { return first_; }
-    static waiter* next(const waiter& w) noexcept { return w.next_; }
+    static waiter* next(const waiter& w) noexcept { return static_cast<waiter*>(w.next); }
 
-    WEFT_API void push_back(waiter& w) noexcept;
+    void push_back(waiter& w) noexcept {
+        w.previous = last_;
+        w.next = nullptr;
+        if (last_) last_->next = &w;
+        else first_ = &w;
+        last_ = &w;
+        w.linked_.store(waiter::in_list, std::memory_order_relaxed);
+    }
     WEFT_API void push_front(waiter& w) noexcept;
-    WEFT_API void remove(waiter& w) noexcept;
+    void remove(waiter& w) noexcept {
+        unlink(w);
+        w.linked_.store(waiter::free, std::memory_order_release);   // last: a loser that sees it may leave
+    }
 
-    /// True if a waiter that can still be woken is in the list; drops losers in front of it.
-    WEFT_API bool has_armed() noexcept;
+    /// The first waiter that can still be woken; null if there is none. Drops losers in front of it.
+    WEFT_API waiter* first_armed() noexcept;
+    bool has_armed() noexcept { return first_armed() != nullptr; }
+    /// How many can still be woken.
+    WEFT_API std::size_t count_armed() const noexcept;
 
     /// Unlinks and claims the first waiter that can still be woken; null if there is none.
-    WEFT_API waiter* claim_front(const gate_lock& lock) noexcept;
+    waiter* claim_front(const gate_lock& lock) noexcept {
+        waiter* w = first_;
+        if (w && w->claim(lock)) [[likely]] {
+            remove(*w);
+            return w;
+        }
+        return w ? claim_behind(lock) : nullptr;
+    }
 
-    /// Enters the gate and unlinks w if it is still linked: for a waiter that timed out or was cancelled.
+    /// Unlinks a waiter that lost. False: its owner is about to, and needs the gate for it.
+    WEFT_API bool drop(waiter& w) noexcept;
+    /// For the owner of a waiter that lost, outside of the gate. True: the object is there until the owner has entered the
+    /// gate and removed w. False: w was dropped, and the object may be gone.
+    WEFT_API static bool begin_to_leave(waiter& w) noexcept;
+    /// begin_to_leave, and removes w.
     WEFT_API void withdraw(waiter& w, gate& g) noexcept;
+    /// True if an owner is between begin_to_leave and remove.
+    WEFT_API bool somebody_leaves() const noexcept;
 
 private:
+    void unlink(waiter& w) noexcept {
+        auto* before = static_cast<waiter*>(w.previous);
+        auto* behind = static_cast<waiter*>(w.next);
+        if (before) before->next = behind;
+        else first_ = behind;
+        if (behind) behind->previous = before;
+        else last_ = before;
+    }
+    WEFT_API waiter* claim_behind(const gate_lock& lock) noexcept;
+
     waiter* first_ = nullptr;
     waiter* last_ = nullptr;
 };
@@ -144,14 +189,20 @@ public:
     wake_batch& operator=(const wake_batch&) = delete;
     ~wake_batch() { wake_all(); }
 
-    /// Claims every waiter of the list that can still be woken.
-    WEFT_API void claim_all(wait_list& list, const gate_lock& lock) noexcept;
+    /// Claims every waiter of the list that can still be woken, and leaves `mark` in the slot of each if it is not null.
+    WEFT_API void claim_all(wait_list& list, const gate_lock& lock, void* mark = nullptr) noexcept;
     WEFT_API void add(waiter& claimed) noexcept;
+    /// Before anybody is woken, waits for the owners that are leaving the list. For at most three lists, of one gate.
+    WEFT_API void let_leave(wait_list& list, const gate_lock& lock) noexcept;
+    /// Not under any gate.
     WEFT_API void wake_all() noexcept;
 
 private:
     waiter* first_ = nullptr;
     waiter* last_ = nullptr;
+    int left_ = 0;
+    gate* gate_ = nullptr;          // of lists_left_
+    wait_list* lists_left_[3];      // the first left_ of them
 };
 
 /// Suspends the calling fiber (or blocks the calling plain thread) until w is decided. Reports, never throws.
