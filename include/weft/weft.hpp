@@ -9,6 +9,7 @@
 #include <weft/error.hpp>
 #include <weft/gather.hpp>
 #include <weft/loop.hpp>
+#include <weft/pipe.hpp>
 #include <weft/run.hpp>
 #include <weft/signal.hpp>
 #include <weft/socket.hpp>

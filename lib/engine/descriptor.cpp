@@ -137,6 +137,8 @@ descriptor_ptr adopt(int fd) {
     return descriptor_ptr(new descriptor(fd));
 }
 
+descriptor_ptr adopt_shared(int fd) { return descriptor_ptr(new descriptor(fd)); }
+
 int fd_of(const descriptor& d) noexcept { return d.file; }
 
 int close(descriptor& d) noexcept {

@@ -47,6 +47,9 @@ using descriptor_ptr = std::unique_ptr<descriptor, descriptor_closer>;
 
 /// Takes ownership of fd and makes it non-blocking. Registers nothing yet; works without a loop.
 descriptor_ptr adopt(int fd);
+/// The same for a file whose mode is to stay, because other processes share it: poll() works as ever, but what reads and
+/// writes, the caller does itself, and only when poll() says that it need not wait.
+descriptor_ptr adopt_shared(int fd);
 int fd_of(const descriptor& d) noexcept;
 /// Ends the registration, gives the file back without closing it. Waiters are woken with -EBADF.
 int release(descriptor_ptr d) noexcept;
