@@ -13,6 +13,8 @@
 
 namespace weft {
 
+class thread_pool_executor;
+
 namespace detail {
 struct loop_state;
 struct handle_state;
@@ -76,6 +78,10 @@ public:
     void set_exception_handler(std::function<void(loop&, const exception_context&)> handler);
     /// Tells the exception handler, on this loop's thread.
     void call_exception_handler(const exception_context& context) noexcept;
+
+    /// The pool that to_thread uses, in place of one made when it is first needed. Whichever it is at the end is shut down
+    /// then, as asyncio.run does: a pool for several loops is one for run_in_executor. Errors: std::invalid_argument for null.
+    void set_default_executor(std::shared_ptr<thread_pool_executor> pool);
 
     void set_debug(bool on) noexcept;
     bool get_debug() const noexcept;

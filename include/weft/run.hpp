@@ -64,7 +64,7 @@ public:
 
     loop& get_loop();
     /// Cancels the tasks that are still alive, also those born meanwhile, waits for them, and closes the loop. Exceptions
-    /// of theirs that nobody took go to the exception handler.
+    /// of theirs that nobody took go to the exception handler. Then the default executor is shut down.
     void close();
 
 private:

@@ -7,6 +7,7 @@
 #include <weft/dns.hpp>
 #include <weft/endpoint.hpp>
 #include <weft/error.hpp>
+#include <weft/executor.hpp>
 #include <weft/gather.hpp>
 #include <weft/loop.hpp>
 #include <weft/pipe.hpp>

@@ -63,6 +63,8 @@ struct loop_state {
     weft::loop facade;
     const std::uint64_t serial;
     std::function<void(weft::loop&, const exception_context&)> exception_handler;
+    std::shared_ptr<thread_pool_executor> default_executor;   // null until it is needed or set
+    void (*shut_down)(thread_pool_executor&) = nullptr;       // how to, set by the layer that knows, with default_executor
     task_core* first_task = nullptr;   // unfinished ones, oldest first
     task_core* last_task = nullptr;
     handle_state* first_pending = nullptr;

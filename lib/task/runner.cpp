@@ -77,6 +77,17 @@ void end_all_tasks(loop_state& s) {
     while (s.first_task) s.core.turn();
 }
 
+/// Shuts the default executor down: as a task, for its last jobs may still want something of the loop.
+void end_executor(loop_state& s) {
+    if (!s.default_executor) return;
+    s.closing = false;   // this one task is not cancelled
+    const task_handle shutdown = create_task([&s] { s.shut_down(*s.default_executor); });
+    s.closing = true;
+    while (s.first_task) s.core.turn();
+    s.core.turn(detail::time_point::min());
+    while (s.first_task) s.core.turn();
+}
+
 void check_no_loop_runs() {
     if (kernel::scheduler::current())
         throw std::logic_error("run: a loop is running on this thread already; call the function, or create_task it");
@@ -139,6 +150,7 @@ void runner::close() {
         detail::program_error("a runner was closed, or destroyed, inside a running loop; let its run return first");
     state_->core.scheduler.enter();
     end_all_tasks(*state_);
+    end_executor(*state_);
     state_->core.scheduler.leave();
     state_->close();
 }
