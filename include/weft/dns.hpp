@@ -145,6 +145,8 @@ WEFT_API std::vector<address_info> getaddrinfo(std::string_view host, std::strin
 /// Thread-safety: any thread that runs a loop.
 WEFT_API std::pair<std::string, std::string> getnameinfo(const endpoint& address, int flags = 0);
 
+/// Where `servers` is empty, what is left as it is here is overruled by resolv_conf's options timeout, attempts and rotate; its
+/// use-vc holds, too.
 struct resolver_options {
     std::vector<std::string>
         servers{};  // "127.0.0.1:5353", "[::1]:53", "192.0.2.1"; none: those of resolv_conf
@@ -152,9 +154,9 @@ struct resolver_options {
         std::chrono::seconds(2);    // for the first try; doubled after each round of servers
     int tries = 3;                  // with each server
     bool rotate = false;            // ask the servers in turn; else each only if those before it failed
-    std::size_t cache_size = 4096;  // answers; 0: none is kept
+    std::size_t cache_size = 4096;  // answers, of at most 16 KiB each; 0: none is kept
     std::string hosts_file = "/etc/hosts";         // read again when it has changed; empty: none
-    std::string resolv_conf = "/etc/resolv.conf";  // servers, search list and ndots
+    std::string resolv_conf = "/etc/resolv.conf";  // servers, search list, ndots and other options
 };
 
 /// Counts since the resolver was made.

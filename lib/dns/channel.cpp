@@ -8,12 +8,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <stdexcept>
 
 #include "dns/error.hpp"
+#include "dns/resolv_conf.hpp"
 #include "kernel/scheduler.hpp"
 
 namespace weft::dns_layer {
 namespace {
+
+/// A longer answer is not kept: the cache counts answers, and this bounds what each of them takes.
+constexpr int longest_kept = 16 * 1024;
 
 dns_errc error_of(int status) noexcept {
     switch (status) {
@@ -46,6 +51,23 @@ dns_errc error_of(int status) noexcept {
     default:
         return dns_errc::other;
     }
+}
+
+/// The servers of a file in which one has a port, which c-ares would not read; else none. What is no server is passed over.
+std::vector<server_address> with_ports(const std::vector<std::string>& texts) {
+    std::vector<server_address> servers;
+    bool port_found = false;
+    for (const std::string& text : texts) {
+        try {
+            servers.push_back(parse_server(text));
+        } catch (const std::invalid_argument&) {
+            continue;
+        }
+        port_found |= servers.back().port != NAMESERVER_PORT;
+    }
+    if (!port_found)
+        servers.clear();
+    return servers;
 }
 
 const answer_ptr& out_of_memory() {
@@ -112,7 +134,8 @@ struct channel::callbacks {
                 made->error = q.last_error;
             made->received = detail::now();
             result = std::move(made);
-            c.state_->keep(q.key, result);
+            if (size <= longest_kept)
+                c.state_->keep(q.key, result);
         } catch (const std::bad_alloc&) {
             if (!result)
                 result = out_of_memory();
@@ -175,19 +198,24 @@ channel::~channel() = default;
 void channel::open() {
     const resolver_options& chosen = state_->options();
     const file_stamp configuration = file_stamp::of(chosen.resolv_conf);
+    // The file says how its own servers are asked, unless the program does.
+    const resolv_conf file = chosen.servers.empty() ? resolv_conf::read(chosen.resolv_conf) : resolv_conf{};
+    const resolver_options untouched;
+    const auto timeout = chosen.timeout == untouched.timeout ? file.timeout.value_or(chosen.timeout) : chosen.timeout;
+    const bool rotate = chosen.rotate || file.rotate;
     std::string lookups = "b";  // servers only; c-ares takes its strings without const
     std::string path = chosen.resolv_conf;
     ares_options options{};
-    options.flags = 0;
-    options.timeout = static_cast<int>(chosen.timeout.count());
-    options.tries = chosen.tries;
+    options.flags = file.tcp_only ? ARES_FLAG_USEVC : 0;
+    options.timeout = static_cast<int>(timeout.count());
+    options.tries = chosen.tries == untouched.tries ? file.tries.value_or(chosen.tries) : chosen.tries;
     options.lookups = lookups.data();
     options.sock_state_cb = &callbacks::socket_state;
     options.sock_state_cb_data = this;
     options.resolvconf_path = path.data();
     int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
                ARES_OPT_SOCK_STATE_CB | ARES_OPT_RESOLVCONF |
-               (chosen.rotate ? ARES_OPT_ROTATE : ARES_OPT_NOROTATE);
+               (rotate ? ARES_OPT_ROTATE : ARES_OPT_NOROTATE);
 #ifdef ARES_OPT_QUERY_CACHE
     options.qcache_max_ttl = 0;  // answers are kept by our clock, not by c-ares's
     mask |= ARES_OPT_QUERY_CACHE;
@@ -201,9 +229,11 @@ void channel::open() {
     std::unique_ptr<ares_channeldata, decltype(&ares_destroy)> guard(handle, &ares_destroy);
     ares_set_socket_functions(handle, &callbacks::system_calls, this);
 
-    std::vector<ares_addr_port_node> nodes(state_->servers().size());
+    const std::vector<server_address> servers =
+        chosen.servers.empty() ? with_ports(file.servers) : state_->servers();
+    std::vector<ares_addr_port_node> nodes(servers.size());
     for (std::size_t i = 0; i < nodes.size(); ++i) {
-        const server_address& server = state_->servers()[i];
+        const server_address& server = servers[i];
         nodes[i].next = i + 1 < nodes.size() ? &nodes[i + 1] : nullptr;
         nodes[i].family = server.address.family;
         std::memcpy(&nodes[i].addr, server.address.bytes.data(), server.address.family == AF_INET ? 4 : 16);

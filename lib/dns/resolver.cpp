@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::string_view here = "resolver_options";
 
-/// "192.0.2.1", "192.0.2.1:53", "::1", "[::1]", "[::1]:53".
+}  // namespace
+
 server_address parse_server(std::string_view text) {
     std::string_view host = text, port;
     if (text.starts_with('[')) {
@@ -44,6 +45,8 @@ server_address parse_server(std::string_view text) {
         throw_invalid(here, text, "has no valid port");
     return {*address, number};
 }
+
+namespace {
 
 std::vector<server_address> parse_servers(const resolver_options& options) {
     std::vector<server_address> servers;

@@ -34,6 +34,9 @@ struct server_address {
     std::uint16_t port;
 };
 
+/// "192.0.2.1", "192.0.2.1:53", "::1", "[::1]", "[::1]:53". Throws std::invalid_argument naming the text.
+server_address parse_server(std::string_view text);
+
 class resolver_state : public std::enable_shared_from_this<resolver_state> {
 public:
     explicit resolver_state(resolver_options options);

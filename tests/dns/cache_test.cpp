@@ -121,6 +121,27 @@ TEST_CASE_METHOD(dns_fixture, "cache: beyond cache_size the least recently used 
     });
 }
 
+TEST_CASE_METHOD(dns_fixture, "cache: an answer of more than 16 KiB is given, but not kept") {
+    const std::string data = "\xc8" + std::string(200, 'x');
+    server.on_anything([&](reply& r) {
+        if (!r.asked().tcp) {
+            r.truncated();
+            return;
+        }
+        for (int i = r.asked().name == "large.test" ? 90 : 60; i > 0; --i)
+            r.record(r.asked().name, TXT, 60, data);
+    });
+    weft::run([&] {
+        weft::resolver r(options());
+        for (int i = 0; i < 2; ++i) {
+            CHECK(r.query_txt("large.test").size() == 90);
+            CHECK(r.query_txt("small.test").size() == 60);
+        }
+        CHECK(r.statistics().questions == 3);
+        CHECK(r.statistics().cached == 1);
+    });
+}
+
 TEST_CASE_METHOD(dns_fixture, "cache: with cache_size 0 nothing is kept") {
     server.on_anything([](reply& r) { r.a("192.0.2.1"); });
     weft::run([&] {
