@@ -1,0 +1,11 @@
+// Reading a stream in arbitrary ways while its bytes come in arbitrary pieces.
+
+#include <weft/run.hpp>
+
+#include "stream_reading.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    static weft::runner loop({.handle_sigint = false});
+    loop.run([&] { fuzz::stream_reading({data, size}).run(); });
+    return 0;
+}
