@@ -11,6 +11,7 @@
 #include <weft/gather.hpp>
 #include <weft/loop.hpp>
 #include <weft/pipe.hpp>
+#include <weft/process.hpp>
 #include <weft/run.hpp>
 #include <weft/signal.hpp>
 #include <weft/socket.hpp>

@@ -11,31 +11,12 @@
 #include <weft/timeout.hpp>
 
 #include "fixture.hpp"
+#include "redirected.hpp"
 
 using namespace io_test;
 using weft::stream;
 
 namespace {
-
-/// While it lives, `number` is another file. Nothing may be printed meanwhile.
-class redirected {
-public:
-    redirected(int number, int to) : number_(number), saved_(::fcntl(number, F_DUPFD_CLOEXEC, 3)) {
-        if (to < 0) ::close(number);
-        else if (::dup2(to, number) < 0) throw std::runtime_error("dup2");
-    }
-    ~redirected() {
-        if (saved_ < 0) ::close(number_);
-        else ::dup2(saved_, number_);
-        if (saved_ >= 0) ::close(saved_);
-    }
-    redirected(const redirected&) = delete;
-    redirected& operator=(const redirected&) = delete;
-
-private:
-    int number_;
-    int saved_;
-};
 
 struct two_files {
     ~two_files() {
