@@ -84,7 +84,7 @@ auto gather_one(gathered& all, X&& item) {
         return t;
     } else {
         task_core::require_current("gather");   // before anything starts that would have to be waited for
-        auto t = make_task({}, "gather", std::forward<X>(item));
+        auto t = make_task(nullptr, "gather", std::forward<X>(item));
         all.add(*t.core(), true);
         return t;
     }

@@ -167,7 +167,7 @@ private:
 namespace detail {
 
 template <class F, class... A>
-auto make_task(const spawn_options& options, const char* what, F&& f, A&&... arguments) {
+auto make_task(const spawn_options* options, const char* what, F&& f, A&&... arguments) {
     require_loop(what);
     auto* state = new task_state<F, A...>(std::forward<F>(f), std::forward<A>(arguments)...);
     task<task_value_t<F, A...>> made(state);
@@ -185,13 +185,13 @@ auto make_task(const spawn_options& options, const char* what, F&& f, A&&... arg
 template <class F, class... A>
     requires(!std::is_same_v<std::decay_t<F>, task_options> && std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>)
 auto create_task(F&& f, A&&... arguments) -> task<detail::task_value_t<F, A...>> {
-    return detail::make_task({}, "create_task", std::forward<F>(f), std::forward<A>(arguments)...);
+    return detail::make_task(nullptr, "create_task", std::forward<F>(f), std::forward<A>(arguments)...);
 }
 template <class F, class... A>
     requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 auto create_task(task_options options, F&& f, A&&... arguments) -> task<detail::task_value_t<F, A...>> {
-    return detail::make_task({&options.name, options.stack_size, options.eager}, "create_task", std::forward<F>(f),
-                             std::forward<A>(arguments)...);
+    const detail::spawn_options chosen{&options.name, options.stack_size, options.eager};
+    return detail::make_task(&chosen, "create_task", std::forward<F>(f), std::forward<A>(arguments)...);
 }
 
 /// The running task. Errors: no_running_task outside of one.

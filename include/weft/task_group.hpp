@@ -116,7 +116,7 @@ private:
     template <class F, class... A>
     auto start(detail::spawn_options options, F&& f, A&&... arguments) {
         core_.check_open("task_group::create_task");
-        auto made = detail::make_task(options, "task_group::create_task", std::forward<F>(f), std::forward<A>(arguments)...);
+        auto made = detail::make_task(&options, "task_group::create_task", std::forward<F>(f), std::forward<A>(arguments)...);
         core_.add(*made.core());
         return made;
     }

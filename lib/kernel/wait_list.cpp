@@ -75,19 +75,12 @@ void wake_batch::claim_all(wait_list& list, const gate_lock& lock, void* mark) n
     if (!list.empty()) [[unlikely]] let_leave(list, lock);
 }
 
-void wake_batch::add(waiter& claimed) noexcept {
-    claimed.next = nullptr;
-    if (last_) last_->next = &claimed;
-    else first_ = &claimed;
-    last_ = &claimed;
-}
-
 void wake_batch::let_leave(wait_list& list, const gate_lock& lock) noexcept {
     lists_left_[left_++] = &list;
     gate_ = &lock.where();
 }
 
-void wake_batch::wake_all() noexcept {
+void wake_batch::wake_them() noexcept {
     // They are between two instructions, on other threads; who is woken first might destroy what they still need.
     while (left_ > 0) {
         bool leaving;

@@ -34,9 +34,10 @@ task_core& task_core::require_current(const char* what) {
 }
 
 void task_core::run() noexcept {
-    if (cancel_deliverable()) {   // before its first turn: the function never runs
+    if (cancel_deliverable()) [[unlikely]] {   // before its first turn: the function never runs
         cancelled_ = true;
         error_ = std::make_exception_ptr(weft::cancelled(take_request()));
+        discard();
     } else {
         try {
             invoke();
@@ -47,7 +48,6 @@ void task_core::run() noexcept {
             error_ = std::current_exception();
         }
     }
-    discard();
     finish();
 }
 
@@ -60,8 +60,8 @@ void task_core::refuse() noexcept {
 void task_core::finish() noexcept {
     loop_state& loop = *home_;
     context_.clear();   // here, on the loop's thread: the last handle may die on another one
-    std::vector<extras::callback> callbacks;
     wake_batch batch;   // woken last: a waiter on another thread finds the loop's reference gone, and may move the value out
+    bool more_to_do = false;
     {
         gate_lock lock(gate_);
         bottom_.undelivered = 0;
@@ -74,15 +74,24 @@ void task_core::finish() noexcept {
             j->completed(*j, *this, lock, batch);
         }
         last_joiner_ = nullptr;
-        if (extras_) callbacks.swap(extras_->callbacks);
+        more_to_do = extras_ != nullptr;
+    }
+    if (more_to_do) [[unlikely]] schedule_callbacks();
+    loop.remove(*this);
+    release();
+}
+
+void task_core::schedule_callbacks() noexcept {
+    std::vector<extras::callback> callbacks;
+    {
+        gate_lock lock(gate_);
+        callbacks.swap(extras_->callbacks);
     }
     for (extras::callback& c : callbacks) {
         retain();
         context_scope as_registered(c.values);
-        loop.facade.call_soon([keep = task_handle(this), f = std::move(c.f)]() mutable { f(*keep.core()); });
+        home_->facade.call_soon([keep = task_handle(this), f = std::move(c.f)]() mutable { f(*keep.core()); });
     }
-    loop.remove(*this);
-    release();
 }
 
 void task_core::last_released() noexcept {
@@ -119,7 +128,8 @@ void task_core::set_name(std::string name) {
     more().name.swap(name);
 }
 
-bool task_core::add_joiner(joiner& j) noexcept {
+// Not inlined: GCC would take a joiner on the stack of who waits for one that is left in the list (-Wdangling-pointer).
+WEFT_NOINLINE bool task_core::add_joiner(joiner& j) noexcept {
     gate_lock lock(gate_);
     if (done_.load(std::memory_order_relaxed)) return false;
     j.next = nullptr;
@@ -217,13 +227,11 @@ bool task_core::remove_callback(std::uint64_t number) noexcept {
     return false;
 }
 
-void require_loop(const char* what) {
-    if (!loop_state::current()) throw no_running_loop(what);
-}
+void throw_no_loop(const char* what) { throw no_running_loop(what); }
 
-void spawn(task_core& t, const spawn_options& options, const char* what) {
-    loop_state* loop = loop_state::current();
-    if (!loop) throw no_running_loop(what);
+namespace {
+
+void apply(const spawn_options& options, task_core& t) {
     if (options.stack_size != 0) {
         if (options.stack_size < kernel::stack_pool::smallest || options.stack_size > kernel::stack_pool::largest) {
             t.release();
@@ -232,13 +240,21 @@ void spawn(task_core& t, const spawn_options& options, const char* what) {
         }
         t.stack_size = options.stack_size;
     }
+    if (options.name && !options.name->empty()) t.set_name(*options.name);
+}
+
+}  // namespace
+
+void spawn(task_core& t, const spawn_options* options, const char* what) {
+    loop_state* loop = loop_state::current();
+    if (!loop) [[unlikely]] throw_no_loop(what);
+    if (options) apply(*options, t);
     t.created_at_ = __builtin_return_address(0);
     const auto* creator = static_cast<task_core*>(loop->core.scheduler.running_fiber().work);
     t.context_ = creator ? creator->context_ : loop->callback_context;
     loop->add(t);
-    if (options.name && !options.name->empty()) t.set_name(*options.name);
-    if (loop->closing) t.cancel("the loop is closing");
-    if (options.eager) loop->core.scheduler.start_now(t);
+    if (loop->closing) [[unlikely]] t.cancel("the loop is closing");
+    if (options && options->eager) loop->core.scheduler.start_now(t);
     else loop->core.scheduler.ready(t);
 }
 

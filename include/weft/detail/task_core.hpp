@@ -100,22 +100,23 @@ public:
     const char* describe() const noexcept final;
 
 protected:
-    /// Calls the function and stores what it returns.
+    /// Calls the function, stores what it returns, and destroys the function and its arguments.
     virtual void invoke() = 0;
-    /// Destroys the function and its arguments.
+    /// Destroys them without a call.
     virtual void discard() noexcept = 0;
 
 private:
     friend class cancellation_hold;
     friend class request_scope;
     friend struct loop_state;
-    friend void spawn(task_core& t, const spawn_options& options, const char* what);
+    friend void spawn(task_core& t, const spawn_options* options, const char* what);
     friend void throw_cancelled();
     friend context& current_context() noexcept;
     friend class gathered;
     struct extras;
 
     void finish() noexcept;
+    void schedule_callbacks() noexcept;             // of a task that is done
     void last_released() noexcept;
     void update_cancellation() noexcept;            // recomputes cancel_deliverable; ends the wait if it became true
     void post_update() noexcept;                    // the same from another thread; under the gate
@@ -153,9 +154,13 @@ struct spawn_options {
 };
 
 /// Gives a new task to this thread's loop. Throws no_running_loop naming `what`; then the task still belongs to the caller.
-WEFT_API void spawn(task_core& t, const spawn_options& options, const char* what);
+WEFT_API void spawn(task_core& t, const spawn_options* options, const char* what);
+
+[[noreturn]] WEFT_API void throw_no_loop(const char* what);
 
 /// Throws no_running_loop naming `what` where no loop runs; before a task is made.
-WEFT_API void require_loop(const char* what);
+inline void require_loop(const char* what) {
+    if (!kernel::this_thread().running) [[unlikely]] throw_no_loop(what);
+}
 
 }  // namespace weft::detail

@@ -66,6 +66,10 @@ public:
 
 private:
     void invoke() override {
+        const struct discard_at_end {
+            task_state& self;
+            ~discard_at_end() { self.call_.reset(); }
+        } guard{*this};
         this->store([this]() -> decltype(auto) {
             return std::apply(
                 [](auto&& f, auto&&... a) -> decltype(auto) {

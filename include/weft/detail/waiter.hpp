@@ -191,13 +191,22 @@ public:
 
     /// Claims every waiter of the list that can still be woken, and leaves `mark` in the slot of each if it is not null.
     WEFT_API void claim_all(wait_list& list, const gate_lock& lock, void* mark = nullptr) noexcept;
-    WEFT_API void add(waiter& claimed) noexcept;
+    void add(waiter& claimed) noexcept {
+        claimed.next = nullptr;
+        if (last_) last_->next = &claimed;
+        else first_ = &claimed;
+        last_ = &claimed;
+    }
     /// Before anybody is woken, waits for the owners that are leaving the list. For at most three lists, of one gate.
     WEFT_API void let_leave(wait_list& list, const gate_lock& lock) noexcept;
     /// Not under any gate.
-    WEFT_API void wake_all() noexcept;
+    void wake_all() noexcept {
+        if (first_ || left_ > 0) wake_them();
+    }
 
 private:
+    WEFT_API void wake_them() noexcept;
+
     waiter* first_ = nullptr;
     waiter* last_ = nullptr;
     int left_ = 0;
