@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "peers.hpp"
+
 namespace {
 
 class ratio_reporter : public benchmark::ConsoleReporter {
@@ -21,9 +23,10 @@ public:
             const std::string name = r.run_name.function_name;
             const auto slash = name.rfind('/');
             if (slash == std::string::npos) continue;
-            const std::string work = name.substr(0, slash);
+            const std::string work = name.substr(0, slash) + (r.run_name.args.empty() ? "" : ", " + r.run_name.args);
             if (!figures_.contains(work)) order_.push_back(work);
             figures_[work][name.substr(slash + 1)].push_back(r.GetAdjustedRealTime());
+            for (const auto& [what, counter] : r.counters) counters_[work][what].push_back(counter.value);
         }
         ConsoleReporter::ReportRuns(runs);
     }
@@ -42,6 +45,7 @@ public:
                 if (peer != "weft") std::printf("  %s %.1f ns: %.2f", peer.c_str(), median(times), own / median(times));
             if (peers.size() == 1 && figures_.contains("jump"))
                 std::printf("  %.1f bare jumps", own / median(figures_["jump"].begin()->second));
+            for (auto& [what, values] : counters_[work]) std::printf("  %s %.2f", what.c_str(), median(values));
             std::printf("\n");
         }
     }
@@ -52,7 +56,8 @@ private:
         return times[times.size() / 2];
     }
 
-    std::map<std::string, std::map<std::string, std::vector<double>>> figures_;
+    std::map<std::string, std::map<std::string, std::vector<double>>> figures_;    // work, peer
+    std::map<std::string, std::map<std::string, std::vector<double>>> counters_;   // work, what
     std::vector<std::string> order_;
 };
 
@@ -67,6 +72,7 @@ int main(int argc, char** argv) {
     int count = static_cast<int>(arguments.size());
     benchmark::Initialize(&count, arguments.data());
     if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 2;
+    bench::enter_external_peers();
     ratio_reporter reporter;
     benchmark::RunSpecifiedBenchmarks(&reporter);
     return 0;

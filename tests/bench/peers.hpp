@@ -29,6 +29,9 @@ void timed(benchmark::State& state, std::size_t operations, Work&& work) {
     }
 }
 
+/// Enters the works of the programs in other languages.
+void enter_external_peers();
+
 /// Runs f on a thread of its own, so that the scheduler it installs or finds there is nobody else's.
 template <class F>
 void on_own_thread(F&& f) {

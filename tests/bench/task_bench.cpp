@@ -112,18 +112,4 @@ void timeout_weft(benchmark::State& state) {
 }
 BENCHMARK(timeout_weft)->Name("timeout, body does not block/weft")->UseManualTime()->Iterations(1);
 
-void cancel_weft(benchmark::State& state) {
-    weft::run([&] {
-        bench::timed(state, tasks_per_batch / 100, [] {
-            std::vector<weft::task<>> tasks;
-            for (std::size_t i = 0; i < tasks_per_batch / 100; ++i)
-                tasks.push_back(weft::create_task([] { weft::sleep(std::chrono::hours(1)); }));
-            weft::yield_now();
-            for (auto& t : tasks) t.cancel();
-            for (auto& t : tasks) t.join();
-        });
-    });
-}
-BENCHMARK(cancel_weft)->Name("create, park, cancel, join/weft")->UseManualTime()->Iterations(1);
-
 }  // namespace

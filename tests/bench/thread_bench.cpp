@@ -7,7 +7,13 @@
 
 #include <atomic>
 
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+
 #include <weft/detail/waiter.hpp>
+#include <weft/executor.hpp>
 #include <weft/run.hpp>
 #include <weft/task.hpp>
 
@@ -101,5 +107,53 @@ void futexes(benchmark::State& state) {
     other.join();
 }
 BENCHMARK(futexes)->Name("round trip between threads/futex_pair")->UseManualTime()->Iterations(1);
+
+void to_thread_weft(benchmark::State& state) {
+    weft::run([&] {
+        weft::to_thread([] {});   // the pool's first thread is there
+        bench::timed(state, round_trips, [] {
+            for (std::size_t i = 0; i < round_trips; ++i) weft::to_thread([] {});
+        });
+    });
+}
+/// The least a pool can be: a thread, a deque, a condition variable; the caller waits for a future.
+void to_thread_std(benchmark::State& state) {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<std::packaged_task<void()>> jobs;
+    bool over = false;
+    std::thread worker([&] {
+        std::unique_lock lock(mutex);
+        for (;;) {
+            changed.wait(lock, [&] { return over || !jobs.empty(); });
+            if (jobs.empty()) return;
+            auto job = std::move(jobs.front());
+            jobs.pop_front();
+            lock.unlock();
+            job();
+            lock.lock();
+        }
+    });
+    bench::timed(state, round_trips, [&] {
+        for (std::size_t i = 0; i < round_trips; ++i) {
+            std::packaged_task<void()> job([] {});
+            auto result = job.get_future();
+            {
+                std::lock_guard lock(mutex);
+                jobs.push_back(std::move(job));
+            }
+            changed.notify_one();
+            result.get();
+        }
+    });
+    {
+        std::lock_guard lock(mutex);
+        over = true;
+    }
+    changed.notify_one();
+    worker.join();
+}
+BENCHMARK(to_thread_weft)->Name("to_thread/weft")->UseManualTime()->Iterations(1);
+BENCHMARK(to_thread_std)->Name("to_thread/std_future")->UseManualTime()->Iterations(1);
 
 }  // namespace
