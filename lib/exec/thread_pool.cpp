@@ -9,6 +9,8 @@
 #include <weft/detail/cancellation.hpp>
 #include <weft/error.hpp>
 
+#include "kernel/inbox.hpp"
+
 namespace weft {
 namespace detail {
 namespace {
@@ -98,9 +100,8 @@ void thread_pool_state::work() noexcept {
 
 /// Returns when there may be a job, or the pool stops.
 void thread_pool_state::wait_for_job(std::unique_lock<std::mutex>& lock) {
-    static const bool other_processors = std::thread::hardware_concurrency() > 1;
     const clock::time_point idle_since = clock::now();
-    if (!spinning_ && last_pause_ < worth_spinning && other_processors) {
+    if (!spinning_ && last_pause_ < worth_spinning && kernel::several_processors()) {
         spinning_ = true;
         lock.unlock();
         const auto something = [this] {

@@ -1,5 +1,6 @@
 #include "kernel/inbox.hpp"
 
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -84,6 +85,14 @@ bool inbox::fall_asleep() noexcept {
 
 void inbox::wake_up() noexcept {
     bell_.store(awake, std::memory_order_seq_cst);   // the eventfd is never read: it is watched for edges
+}
+
+bool several_processors() noexcept {
+    static const bool several = [] {
+        cpu_set_t allowed;
+        return ::sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) > 1;
+    }();
+    return several;
 }
 
 }  // namespace weft::kernel

@@ -32,6 +32,8 @@ public:
 
     /// True if something has been posted.
     bool full() const noexcept { return head_.load(std::memory_order_relaxed) != nullptr; }
+    /// The same, or the bell has been rung.
+    bool called() const noexcept { return full() || bell_.load(std::memory_order_relaxed) == rung; }
     /// Delivers what was posted before the call, oldest first; returns whether there was anything.
     bool deliver() noexcept;
     /// Before sleeping. False if a message is there, or a ring has come, after all: do not sleep.
@@ -50,5 +52,9 @@ private:
     int doorbell_;
     inbox* next_free_ = nullptr;
 };
+
+/// Whether the system may run another thread beside the calling one: if not, looking out for that thread's messages keeps it
+/// from sending them. Asked of the system once.
+bool several_processors() noexcept;
 
 }  // namespace weft::kernel

@@ -1,11 +1,24 @@
 #include "loop/core.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "kernel/clock.hpp"
 
 namespace weft::loop_layer {
 namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto longest_look = 50us;
+constexpr auto short_sleep = 100us;   // a wake-up by the system is a part of it
+constexpr auto look_at_engine = 10us;
+
+void relax() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
 
 std::unique_ptr<engine_layer::engine> make_engine(kernel::scheduler& s, engine_choice choice) {
     switch (choice) {
@@ -68,10 +81,37 @@ void core::sleep(detail::time_point latest) noexcept {
         scheduler.serve_boost(detail::now());
         return;
     }
+    if (answers_fast_ && look_out(until)) return;
     if (!scheduler.mailbox().fall_asleep()) return;
+    const detail::time_point start = detail::now();
     engine->wait(until);
     scheduler.mailbox().wake_up();
+    answers_fast_ = scheduler.mailbox().full() && detail::now() - start < short_sleep;
     if (scheduler.next_deadline() != detail::time_point::max()) scheduler.serve_boost(detail::now());
+}
+
+/// A thread that must be woken by the system comes tens of microseconds late. So a loop that another thread woke from a short
+/// sleep looks for that thread's next message a while before it sleeps again; one that looked in vain does so no more until
+/// it is woken early again. True: there is something to do.
+bool core::look_out(detail::time_point until) noexcept {
+    if (!kernel::several_processors()) return false;
+    const detail::time_point start = detail::now();
+    const detail::time_point end = std::min(until, start + longest_look);
+    detail::time_point next_look = start + look_at_engine;
+    for (;;) {
+        for (int i = 0; i < 32; ++i) {
+            if (scheduler.mailbox().called()) return true;
+            relax();
+        }
+        const detail::time_point now = detail::now();
+        if (now >= end) break;
+        if (now < next_look) continue;
+        engine->wait(detail::time_point::min());
+        if (scheduler.anything_ready()) return true;
+        next_look = now + look_at_engine;
+    }
+    answers_fast_ = false;
+    return false;
 }
 
 }  // namespace weft::loop_layer

@@ -47,8 +47,10 @@ public:
 
 private:
     void sleep(detail::time_point latest) noexcept;
+    bool look_out(detail::time_point until) noexcept;
 
     bool awake_ = false;
+    bool answers_fast_ = false;   // the last sleep was short, and another thread ended it
 };
 
 }  // namespace weft::loop_layer
