@@ -18,6 +18,8 @@
 
 namespace weft {
 
+class loop;
+
 namespace detail {
 struct server_state;
 }
@@ -28,6 +30,10 @@ struct server_options {
     std::size_t max_connections = 0;    // at a time; further ones wait in the backlog. 0: no bound
     std::size_t limit = 64 * 1024;      // the streams' (stream::set_limit)
     tls_context* tls = nullptr;         // not part of this build: must be null
+    // Other loops (of a loop_group, say) that run the handlers: a connection goes to the one with the fewest. They must outlive
+    // the server, which accepts on its own loop, and the handler is then called on several threads at once. One that is closed gets
+    // no more; when all are, so is the server. None: its own.
+    std::vector<loop*> loops = {};
 };
 
 /// A server that is listening; move-only. Dropping it is close(): it does not wait, and connections go on.

@@ -66,6 +66,7 @@ connection::~connection() {
     {
         const std::lock_guard lock(server_->mutex_);
         --server_->active_;
+        if (loop_ != own_loop) --server_->places_[loop_].connections;
         (previous_ ? previous_->next_ : server_->first_) = next_;
         if (next_) next_->previous_ = previous_;
     }
@@ -187,9 +188,7 @@ server_state::accepting server_state::accept_next(socket_state& listener) {
             place = std::make_shared<connection>(shared_from_this());
         }
         connection::occupy(place, *accepted);
-        create_task([self = shared_from_this(), c = std::move(place), s = std::move(accepted)]() mutable {
-            self->serve(c, std::move(s));
-        });
+        start_serving(std::move(place), std::move(accepted));
         reported_ = false;
         return accepting::go_on;
     } catch (const std::system_error& error) {
@@ -234,6 +233,48 @@ void server_state::end_accepting(socket_state& listener) noexcept {
         if (--accepting_ == 0) closed_ = true;
     }
     changed();
+}
+
+/// Which loop runs its handler; null: this one.
+loop* server_state::choose_loop(connection& c) {
+    if (places_.empty()) return nullptr;
+    const std::lock_guard lock(mutex_);
+    const auto better = [](const place& a, const place& b) {
+        return a.closed != b.closed ? b.closed : a.connections < b.connections;
+    };
+    const auto chosen = std::ranges::min_element(places_, better);
+    ++chosen->connections;
+    c.loop_ = static_cast<std::size_t>(chosen - places_.begin());
+    return options.loops[c.loop_];
+}
+
+void server_state::start_serving(std::shared_ptr<connection> c, socket_state_ptr accepted) {
+    loop* const elsewhere = choose_loop(*c);
+    const std::size_t which = c->loop_;
+    auto serving = [self = shared_from_this(), c = std::move(c), s = std::move(accepted)]() mutable {
+        self->serve(c, std::move(s));
+    };
+    if (!elsewhere) {
+        create_task(std::move(serving));
+        return;
+    }
+    try {
+        elsewhere->call_soon_threadsafe([serving = std::move(serving)]() mutable { create_task(std::move(serving)); });
+    } catch (const invalid_state&) {   // and the connection is closed
+        give_up_loop(which);
+    }
+}
+
+// In a catch block.
+void server_state::give_up_loop(std::size_t which) {
+    report("a loop that the server gives connections to is closed; it gets no more", false);
+    bool any_left = false;
+    {
+        const std::lock_guard lock(mutex_);
+        places_[which].closed = true;
+        any_left = !std::ranges::all_of(places_, &place::closed);
+    }
+    if (!any_left) close();
 }
 
 void server_state::serve(const std::shared_ptr<connection>& c, socket_state_ptr accepted) {
@@ -299,6 +340,8 @@ void server_state::close_clients() noexcept {
 void check(const server_options& options, const char* call) {
     if (options.tls) throw std::logic_error(std::string(call) + ": TLS is not part of this build of weft");
     if (options.limit == 0) throw std::invalid_argument(std::string(call) + ": limit: it must be greater than 0");
+    if (std::ranges::count(options.loops, nullptr) > 0)
+        throw std::invalid_argument(std::string(call) + ": loops: one of them is null");
     if (options.backlog < 0) throw std::invalid_argument(std::string(call) + ": backlog: it must not be negative");
 }
 

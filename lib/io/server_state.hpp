@@ -27,7 +27,8 @@ namespace weft::detail {
 class connection;
 
 struct server_state : std::enable_shared_from_this<server_state> {
-    server_state(connection_handler h, const server_options& o) : handler(std::move(h)), options(o) {}
+    server_state(connection_handler h, const server_options& o)
+        : handler(std::move(h)), options(o), places_(o.loops.size()) {}
 
     /// Binds and listens; unless all are required, an address that this machine does not have is left out where there are others.
     void listen_on_all(const std::vector<endpoint>& where, bool all_required);
@@ -53,6 +54,9 @@ private:
     accepting accept_next(socket_state& listener);
     socket_state_ptr accept_when_there_is_room(socket_state& listener, std::shared_ptr<connection>& place);
     accepting judge(const std::system_error& error);
+    loop* choose_loop(connection& c);
+    void give_up_loop(std::size_t which);
+    void start_serving(std::shared_ptr<connection> c, socket_state_ptr accepted);
     void serve(const std::shared_ptr<connection>& c, socket_state_ptr accepted);
     void report(const std::string& message, bool once);
     void end_accepting(socket_state& listener) noexcept;
@@ -71,6 +75,11 @@ private:
     bool closed_ = false;                    // guarded by mutex_, as is what follows
     std::size_t accepting_ = 0;              // tasks that accept
     std::size_t active_ = 0;                 // connections, and places taken for one
+    struct place {
+        std::size_t connections = 0;
+        bool closed = false;                 // the loop is: it gets no more
+    };
+    std::vector<place> places_;              // of options.loops, each
     connection* first_ = nullptr;            // all connections
     gate gate_;
     wait_list waiters_;                      // guarded by gate_
@@ -93,7 +102,9 @@ private:
 
     const std::shared_ptr<server_state> server_;
     endpoint peer_;
+    static constexpr std::size_t own_loop = static_cast<std::size_t>(-1);
     int fd_ = -1;                    // guarded by the server's mutex, as is what follows
+    std::size_t loop_ = own_loop;    // which of options.loops it was given to
     bool ended_by_server_ = false;
     connection* next_ = nullptr;
     connection* previous_ = nullptr;
