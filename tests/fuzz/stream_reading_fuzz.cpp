@@ -5,7 +5,7 @@
 #include "stream_reading.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static weft::runner loop({.handle_sigint = false});
+    static weft::runner& loop = *new weft::runner({.handle_sigint = false});   // as long as the process
     loop.run([&] { fuzz::stream_reading({data, size}).run(); });
     return 0;
 }
