@@ -5,7 +5,6 @@
 #include "stream_reading.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static weft::runner& loop = *new weft::runner({.handle_sigint = false});   // as long as the process
-    loop.run([&] { fuzz::stream_reading({data, size}).run(); });
+    weft::run({.handle_sigint = false}, [&] { fuzz::stream_reading({data, size}).run(); });
     return 0;
 }
