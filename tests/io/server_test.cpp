@@ -256,6 +256,33 @@ TEST_CASE("server: the limit reaches the streams") {
     });
 }
 
+TEST_CASE("server: clients that are gone before they are accepted disturb nobody") {
+    leak_check leaks;
+    weft::run([] {
+        reports said;
+        int served = 0;
+        server s = weft::start_server(
+            [&](stream c) {
+                ++served;
+                echo(std::move(c));
+            },
+            "127.0.0.1", 0);
+        constexpr int count = 50;
+        for (int i = 0; i < count; ++i) {   // none of them waits: the server has not run in between
+            weft::socket c(AF_INET, SOCK_STREAM);
+            CHECK(::connect(c.native_handle(), s.endpoints()[0].data(), static_cast<socklen_t>(s.endpoints()[0].size())) <= 0);
+            if (i % 2) c.send(bytes("x"), MSG_DONTWAIT);
+            reset_on_close(c);
+        }
+        stream c = connect_to(s);
+        CHECK(ask(c, "after them") == "after them\n");
+        c.close();
+        finish(s);
+        CHECK(served > 0);
+        for (const auto& message : said.messages) CHECK(message.find("Connection reset by peer") != std::string::npos);
+    });
+}
+
 TEST_CASE("server: goes on when descriptors run out", "[slow]") {
     const auto result = weft_test::in_child([] {
         int failures = 0;
@@ -273,7 +300,7 @@ TEST_CASE("server: goes on when descriptors run out", "[slow]") {
             stream early = connect_to(s);
             expect(ask(early, "early") == "early\n", "the server works before");
             std::vector<int> hoard;
-            for (int fd; (fd = ::fcntl(0, F_DUPFD_CLOEXEC, 0)) >= 0;) hoard.push_back(fd);
+            for (int fd; (fd = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) >= 0;) hoard.push_back(fd);
             ::close(hoard.back());
             hoard.pop_back();
             stream late = connect_to(s);   // takes the last one
