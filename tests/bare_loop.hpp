@@ -7,6 +7,7 @@
 /// what needs a task (create_task, timeout, throw_cancelled).
 
 #include <cstddef>
+#include <cstdlib>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -71,8 +72,8 @@ public:
         std::string name_;
     };
 
-    explicit bare_loop(std::size_t stack_size = 256 * 1024)
-        : core(stack_size, weft::loop_layer::engine_choice::epoll) {
+    /// Its engine is the one that WEFT_ENGINE names.
+    explicit bare_loop(std::size_t stack_size = 256 * 1024) : core(stack_size, engine_choice()) {
         core.scheduler.enter();
     }
     ~bare_loop() { core.scheduler.leave(); }
@@ -114,6 +115,12 @@ public:
     weft::loop_layer::core core;
 
 private:
+    static weft::loop_layer::engine_choice engine_choice() {
+        const char* name = std::getenv("WEFT_ENGINE");
+        const bool uring = name && std::string(name) == "io_uring";
+        return uring ? weft::loop_layer::engine_choice::io_uring : weft::loop_layer::engine_choice::epoll;
+    }
+
     std::deque<job> jobs_;
     int alive_ = 0;
     std::exception_ptr error_;

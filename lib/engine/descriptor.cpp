@@ -60,7 +60,14 @@ void registration::wake_closed(const gate_lock& lock, detail::wake_batch& batch)
     }
 }
 
-void registration::retire() noexcept {
+void registration::ready(waiter& w) noexcept {
+    gate_lock lock(gate_);
+    const bool claimed = w.claim(lock);
+    lock.leave();
+    if (claimed) waiter::wake(w);
+}
+
+bool registration::retire(bool closing) noexcept {
     detail::wake_batch batch;
     gate_lock lock(gate_);
     wake_closed(lock, batch);
@@ -69,26 +76,34 @@ void registration::retire() noexcept {
         lock.leave();
         batch.wake_all();
         delete this;
-        return;
+        return false;
     }
-    e->detach(*this);
-    file = -1;
+    detached_ = e->detach(*this);
     if (&e->home() == kernel::scheduler::current()) {
         lock.leave();
         leave();
         batch.wake_all();
         delete this;
-        return;
+        return false;
     }
     // Another thread's: it may be dealing with an event for this at this moment, and frees it between two turns.
-    deliver = [](message& m) noexcept {
-        auto* self = static_cast<registration*>(&m);
-        self->leave();
-        delete self;
-    };
+    closes_file_ = closing && !detached_;
+    if (detached_) file = -1;
+    const bool takes_file = closes_file_;
+    deliver = [](message& m) noexcept { static_cast<registration&>(m).deliver_retired(); };
     e->home().mailbox().post(*this);   // under the gate: the engine cannot die before it is posted
     lock.leave();
     batch.wake_all();
+    return takes_file;
+}
+
+void registration::deliver_retired() noexcept {
+    gate_lock(gate_).leave();   // who posted this may not have left it yet
+    engine* e = kernel::scheduler::current()->engine;   // null: it has closed meanwhile, and holds no file any more
+    if (!detached_ && e) e->detach(*this);
+    if (closes_file_) ::close(file);
+    leave();
+    delete this;
 }
 
 void registration::abandon() noexcept {
@@ -143,7 +158,7 @@ int fd_of(const descriptor& d) noexcept { return d.file; }
 
 int close(descriptor& d) noexcept {
     const int fd = std::exchange(d.file, -1);
-    if (d.registered) std::exchange(d.registered, nullptr)->retire();
+    if (d.registered && std::exchange(d.registered, nullptr)->retire(true)) return 0;
     if (fd < 0) return -EBADF;
     // EINTR: the file is closed on Linux all the same.
     return ::close(fd) < 0 && errno != EINTR ? -errno : 0;

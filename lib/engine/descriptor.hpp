@@ -45,10 +45,13 @@ public:
     bool leave_waiter(direction way, detail::waiter& w) noexcept;
     /// Wakes who waits in these directions. On the engine's thread.
     void ready(bool readable, bool writable) noexcept;
+    /// Wakes w, which is entered here and not marked. On the engine's thread.
+    void ready(detail::waiter& w) noexcept;
 
     /// Ends the registration: wakes the waiters as closed, deregisters the file (still open), and has the engine's thread
-    /// free this. Any thread; the caller forgets the registration.
-    void retire() noexcept;
+    /// free this. Any thread; the caller forgets the registration. True: the engine's thread will also close the file, which
+    /// only it can do safely; that happens only if the caller is `closing` it.
+    bool retire(bool closing = false) noexcept;
     /// The engine dies: the owner keeps a registration without an engine. On the engine's thread.
     void abandon() noexcept;
 
@@ -57,12 +60,21 @@ public:
     void leave() noexcept;
 
     int file;
+    /// Requests that the kernel has for this file, io_uring's; on the engine's thread.
+    unsigned in_flight = 0;
+    /// A guess: the next receive finds data there; on the engine's thread.
+    bool expects_data = true;
+    /// A stream socket, as io_uring's engine finds out.
+    bool stream = false;
 
 private:
+    void deliver_retired() noexcept;
     void wake_closed(const detail::gate_lock& lock, detail::wake_batch& batch) noexcept;
 
     detail::gate gate_;
     engine* engine_;
+    bool closes_file_ = false;   // once retired
+    bool detached_ = false;      // likewise
     detail::waiter* reader_ = nullptr;
     detail::waiter* writer_ = nullptr;
     registration** list_ = nullptr;

@@ -127,7 +127,8 @@ public:
 
     // For descriptor.cpp.
     virtual int attach(registration& r) noexcept = 0;
-    virtual void detach(registration& r) noexcept = 0;   // any thread; the file is still open
+    /// Any thread; the file is still open. False: this must be done again on the engine's thread before it is closed.
+    virtual bool detach(registration& r) noexcept = 0;
     virtual kernel::scheduler& home() noexcept = 0;
 };
 
@@ -136,5 +137,7 @@ engine& current_engine(const char* call);
 
 /// Both are made inside the scheduler they belong to (kernel::scheduler::enter()).
 std::unique_ptr<engine> make_epoll_engine(int doorbell_fd);
+/// Throws std::system_error if the kernel refuses io_uring or does not have what the engine needs of it (Linux 6.1).
+std::unique_ptr<engine> make_io_uring_engine(int doorbell_fd);
 
 }  // namespace weft::engine_layer

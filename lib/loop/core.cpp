@@ -1,6 +1,7 @@
 #include "loop/core.hpp"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "kernel/clock.hpp"
@@ -20,14 +21,24 @@ void relax() noexcept {
 #endif
 }
 
-std::unique_ptr<engine_layer::engine> make_engine(kernel::scheduler& s, engine_choice choice) {
-    switch (choice) {
-        case engine_choice::epoll:
-            break;
+/// What `automatic` is where the kernel allows it; else, and if it is not io_uring, epoll.
+constexpr engine_choice preferred = engine_choice::epoll;
+
+std::unique_ptr<engine_layer::engine> make(engine_choice choice, int doorbell) {
+    if (choice == engine_choice::io_uring) return engine_layer::make_io_uring_engine(doorbell);
+    if (choice == engine_choice::automatic && preferred == engine_choice::io_uring) {
+        try {
+            return engine_layer::make_io_uring_engine(doorbell);
+        } catch (const std::system_error&) {   // refused, or too old: nobody asked for it by name
+        }
     }
+    return engine_layer::make_epoll_engine(doorbell);
+}
+
+std::unique_ptr<engine_layer::engine> make_engine(kernel::scheduler& s, engine_choice choice) {
     s.enter();
     try {
-        auto made = engine_layer::make_epoll_engine(s.mailbox().doorbell());
+        auto made = make(choice, s.mailbox().doorbell());
         s.engine = made.get();
         s.leave();
         return made;
@@ -81,8 +92,15 @@ void core::sleep(detail::time_point latest) noexcept {
         scheduler.serve_boost(detail::now());
         return;
     }
-    if (answers_fast_ && look_out(until)) return;
-    if (!scheduler.mailbox().fall_asleep()) return;
+    // Threads that never stop sending do not keep the loop from its descriptors.
+    if (answers_fast_ && look_out(until)) {
+        if (++turns_without_look_ % 16 == 0) engine->wait(detail::time_point::min());
+        return;
+    }
+    if (!scheduler.mailbox().fall_asleep()) {
+        engine->wait(detail::time_point::min());
+        return;
+    }
     const detail::time_point start = detail::now();
     engine->wait(until);
     scheduler.mailbox().wake_up();

@@ -20,8 +20,9 @@
 
 namespace weft::loop_layer {
 
-/// Which engine to make.
-enum class engine_choice { epoll };
+/// Which engine to make. What `automatic` is, is decided in core.cpp, and nowhere else; the others are that one or an exception
+/// that says why not.
+enum class engine_choice { automatic, epoll, io_uring };
 
 class core {
 public:
@@ -50,6 +51,7 @@ private:
     bool look_out(detail::time_point until) noexcept;
 
     bool awake_ = false;
+    unsigned turns_without_look_ = 0;   // at the engine
     bool answers_fast_ = false;   // the last sleep was short, and another thread ended it
 };
 

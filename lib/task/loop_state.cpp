@@ -33,6 +33,15 @@ std::uint64_t enter_directory(loop_state& s) {
     return serial;
 }
 
+loop_layer::engine_choice choice_of(engine e) {
+    switch (e) {
+        case engine::automatic: return loop_layer::engine_choice::automatic;
+        case engine::epoll: return loop_layer::engine_choice::epoll;
+        case engine::io_uring: return loop_layer::engine_choice::io_uring;
+    }
+    throw std::invalid_argument("run_options::io_engine=" + std::to_string(static_cast<int>(e)) + ": no such engine");
+}
+
 std::string readable(const char* mangled) {
     int status = 0;
     char* text = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
@@ -45,7 +54,7 @@ std::string readable(const char* mangled) {
 
 loop_state::loop_state(const run_options& o)
     : options(o),
-      core(o.stack_size, loop_layer::engine_choice::epoll),
+      core(o.stack_size, choice_of(o.io_engine)),
       facade(*this),
       serial(enter_directory(*this)),
       debug(o.debug) {
@@ -202,8 +211,6 @@ run_options with_environment(run_options o) {
     if (o.stack_size < kernel::stack_pool::smallest || o.stack_size > kernel::stack_pool::largest)
         throw std::invalid_argument("run_options::stack_size=" + std::to_string(o.stack_size) +
                                     ": must be between 16384 bytes and 64 GiB");
-    if (o.io_engine == engine::io_uring)
-        throw std::invalid_argument("the io_uring engine is not part of this build; use epoll or automatic");
     if (o.slow_callback_duration <= std::chrono::nanoseconds::zero())
         throw std::invalid_argument("run_options::slow_callback_duration must be positive");
     return o;

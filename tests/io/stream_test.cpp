@@ -240,7 +240,7 @@ TEST_CASE("stream: a cancelled read leaves what came, whichever read it is and w
         reading.get();
         writing.get();
         CHECK(got == text);
-        CHECK(cuts > 100);
+        CHECK(cuts > 10);   // io_uring asks the kernel first: a cut takes it some turns
     });
 }
 

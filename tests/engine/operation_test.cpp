@@ -1,5 +1,5 @@
 // The operations: what they transfer, how they wait, and every way in which a wait can end.
-// epoll_close_test.cpp has the life of a descriptor, epoll_watch_test.cpp files that weft does not own.
+// descriptor_test.cpp has the life of a descriptor, watch_test.cpp files that weft does not own.
 
 #include <catch2/catch.hpp>
 
@@ -121,7 +121,7 @@ private:
 
 }  // namespace
 
-TEST_CASE_METHOD(leak_check, "epoll: a read gives what is there, waits for more, and sees the end") {
+TEST_CASE_METHOD(leak_check, "engine: a read gives what is there, waits for more, and sees the end") {
     bare_loop loop;
     ends pair = socket_pair();
     std::vector<std::string> log;
@@ -139,7 +139,7 @@ TEST_CASE_METHOD(leak_check, "epoll: a read gives what is there, waits for more,
     CHECK(log == std::vector<std::string>{"one", "two", "end"});
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: a write waits while nobody reads, and its errors are told") {
+TEST_CASE_METHOD(leak_check, "engine: a write waits while nobody reads, and its errors are told") {
     bare_loop loop;
     ends pair = socket_pair();
     std::vector<std::string> log;
@@ -164,7 +164,7 @@ TEST_CASE_METHOD(leak_check, "epoll: a write waits while nobody reads, and its e
     CHECK(log == std::vector<std::string>{"1", error_text(EPIPE)});
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: a megabyte arrives whole, in pieces of every size, in both directions at once") {
+TEST_CASE_METHOD(leak_check, "engine: a megabyte arrives whole, in pieces of every size, in both directions at once") {
     bare_loop loop;
     for (const bool tcp : {false, true}) {
         ends pair;
@@ -218,7 +218,7 @@ TEST_CASE_METHOD(leak_check, "epoll: a megabyte arrives whole, in pieces of ever
     }
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: no edge is lost between a thread that writes and a fiber that reads") {
+TEST_CASE_METHOD(leak_check, "engine: no edge is lost between a thread that writes and a fiber that reads") {
     // A lost edge leaves the reader asleep for ever: this test then ends by its time limit.
     bare_loop loop;
     ends pair = socket_pair(), back = pipe_ends();
@@ -247,7 +247,7 @@ TEST_CASE_METHOD(leak_check, "epoll: no edge is lost between a thread that write
     CHECK(received == turns);
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: connections are accepted, and refused ones say so") {
+TEST_CASE_METHOD(leak_check, "engine: connections are accepted, and refused ones say so") {
     bare_loop loop;
     listener server;
     std::string refused, connected;
@@ -278,11 +278,11 @@ TEST_CASE_METHOD(leak_check, "epoll: connections are accepted, and refused ones 
     CHECK((::fcntl(fd_of(*accepted), F_GETFD) & FD_CLOEXEC) != 0);
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: a Unix socket whose peer's queue is full connects when there is room") {
+TEST_CASE_METHOD(leak_check, "engine: a Unix socket whose peer's queue is full connects when there is room") {
     bare_loop loop;
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    const std::string name = "weft-epoll-test-" + std::to_string(::getpid());
+    const std::string name = "weft-engine-test-" + std::to_string(::getpid());
     std::memcpy(address.sun_path + 1, name.data(), name.size());
     const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
     const auto* where = reinterpret_cast<sockaddr*>(&address);
@@ -308,7 +308,7 @@ TEST_CASE_METHOD(leak_check, "epoll: a Unix socket whose peer's queue is full co
     CHECK(late == "end");
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: messages keep their bounds, and what flags ask for is done") {
+TEST_CASE_METHOD(leak_check, "engine: messages keep their bounds, and what flags ask for is done") {
     bare_loop loop;
     ends pair = socket_pair(SOCK_DGRAM);
     std::vector<std::string> log;
@@ -333,7 +333,7 @@ TEST_CASE_METHOD(leak_check, "epoll: messages keep their bounds, and what flags 
     CHECK(log == std::vector<std::string>{"first", "first", "second"});
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: poll looks before it waits, and tells what has come") {
+TEST_CASE_METHOD(leak_check, "engine: poll looks before it waits, and tells what has come") {
     bare_loop loop;
     ends pair = socket_pair();
     std::vector<ssize_t> events;
@@ -353,7 +353,7 @@ TEST_CASE_METHOD(leak_check, "epoll: poll looks before it waits, and tells what 
     loop.run();
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: every operation is ended by a cancellation, by its deadline, and goes on after either") {
+TEST_CASE_METHOD(leak_check, "engine: every operation is ended by a cancellation, by its deadline, and goes on after either") {
     operations table;
     for (waiting_operation& op : table.all) {
         INFO(op.name);
@@ -385,7 +385,7 @@ TEST_CASE_METHOD(leak_check, "epoll: every operation is ended by a cancellation,
     }
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: a pending cancellation ends an operation that need not wait, and nothing is transferred") {
+TEST_CASE_METHOD(leak_check, "engine: a pending cancellation ends an operation that need not wait, and nothing is transferred") {
     bare_loop loop;
     ends pair = socket_pair();
     put(*pair.second, "kept");
@@ -402,7 +402,7 @@ TEST_CASE_METHOD(leak_check, "epoll: a pending cancellation ends an operation th
     CHECK(drain(*pair.second) == 0);
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: data, cancellation and deadline in the same turn lose nothing, in any order") {
+TEST_CASE_METHOD(leak_check, "engine: data, cancellation and deadline in the same turn lose nothing, in any order") {
     enum event { data, cancel, deadline };
     for (const auto& order : std::vector<std::vector<event>>{{data, cancel}, {cancel, data}, {data, deadline},
                                                             {deadline, data}, {data, cancel, deadline},
@@ -436,7 +436,7 @@ TEST_CASE_METHOD(leak_check, "epoll: data, cancellation and deadline in the same
     }
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: a second reader is refused, a reader and a writer are not") {
+TEST_CASE_METHOD(leak_check, "engine: a second reader is refused, a reader and a writer are not") {
     bare_loop loop;
     ends pair = socket_pair();
     fill(*pair.first);
@@ -460,7 +460,7 @@ TEST_CASE_METHOD(leak_check, "epoll: a second reader is refused, a reader and a 
     CHECK(later == "again");
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: a signal that interrupts the loop's sleep or a call changes nothing") {
+TEST_CASE_METHOD(leak_check, "engine: a signal that interrupts the loop's sleep or a call changes nothing") {
     struct sigaction nothing {}, before {};
     nothing.sa_handler = [](int) {};
     ::sigaction(SIGUSR1, &nothing, &before);   // without SA_RESTART
@@ -495,7 +495,7 @@ TEST_CASE_METHOD(leak_check, "epoll: a signal that interrupts the loop's sleep o
     ::sigaction(SIGUSR1, &before, nullptr);
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: a fiber whose reads always succeed starves neither fibers, nor timers, nor files") {
+TEST_CASE_METHOD(leak_check, "engine: a fiber whose reads always succeed starves neither fibers, nor timers, nor files") {
     bare_loop loop;
     descriptor_ptr zero = adopt(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
     ends pair = socket_pair();
@@ -525,7 +525,7 @@ TEST_CASE_METHOD(leak_check, "epoll: a fiber whose reads always succeed starves 
     CHECK(file_came);
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: deadlines of microseconds are never early") {
+TEST_CASE_METHOD(leak_check, "engine: deadlines of microseconds are never early") {
     bare_loop loop;
     ends pair = socket_pair();
     int early = 0, other = 0;
@@ -541,7 +541,7 @@ TEST_CASE_METHOD(leak_check, "epoll: deadlines of microseconds are never early")
     CHECK(other == 0);
 }
 
-TEST_CASE_METHOD(leak_check, "epoll: its own descriptor becomes readable when a turn would do something") {
+TEST_CASE_METHOD(leak_check, "engine: its own descriptor becomes readable when a turn would do something") {
     bare_loop loop;
     ends pair = socket_pair();
     loop.start([&] { read_text(loop.engine(), *pair.first); });
