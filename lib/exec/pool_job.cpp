@@ -31,6 +31,7 @@ void awaited_job::wait_in(const std::shared_ptr<thread_pool_state>& pool, const 
     end_.expect(waiting);
     const bool may_be_abandoned = self != nullptr;
     self_ = std::move(self);
+    values_ = context::copy_of_current();
     try {
         pool->enqueue(*this);
     } catch (...) {
@@ -54,6 +55,7 @@ void awaited_job::wait_in(const std::shared_ptr<thread_pool_state>& pool, const 
 void awaited_job::run() noexcept {
     const std::shared_ptr<awaited_job> self = std::move(self_);
     try {
+        const context_scope in_context(values_);
         invoke();
     } catch (...) {
         error_ = std::current_exception();

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include <weft/cancellation.hpp>
+#include <weft/context_var.hpp>
 #include <weft/executor.hpp>
 #include <weft/gather.hpp>
 #include <weft/run.hpp>

@@ -272,6 +272,27 @@ TEST_CASE_METHOD(threads_fixture, "to_thread: many at once") {
     });
 }
 
+TEST_CASE_METHOD(threads_fixture, "to_thread: a job starts with a copy of its creator's context variables") {
+    context_var<int> var(1);
+    run([&] {
+        thread_pool_executor pool(1);
+        run_in_executor(pool, [] {});   // the thread is there before the variable is set
+        var.set(2);
+        const auto look = [&] {
+            const int seen = var.get();
+            var.set(10 + seen);
+            return seen;
+        };
+        CHECK(to_thread(look) == 2);
+        CHECK(to_thread(abandon, look) == 2);
+        CHECK(run_in_executor(pool, look) == 2);
+        CHECK(run_in_executor(pool, look) == 2);   // what the job before it set is gone
+        CHECK(var.get() == 2);
+        CHECK(pool.submit(look).get() == 1);   // the thread's own, as with concurrent.futures
+        CHECK(run_threadsafe(get_running_loop(), look).get() == 2);
+    });
+}
+
 TEST_CASE_METHOD(threads_fixture, "default executor: made when needed, used when set, shut down at the end of run") {
     const auto pool = std::make_shared<thread_pool_executor>(1);
     const auto before = std::make_shared<thread_pool_executor>(1);

@@ -23,6 +23,7 @@
 #include <variant>
 
 #include <weft/detail/config.hpp>
+#include <weft/detail/context.hpp>
 #include <weft/detail/gate.hpp>
 #include <weft/detail/waiter.hpp>
 
@@ -120,6 +121,7 @@ protected:
 private:
     job_end end_;
     std::exception_ptr error_;
+    context values_;                      // copied from the waiter's; the job runs with them
     std::shared_ptr<awaited_job> self_;   // of one that may be abandoned, from enqueue() to the end of run()
 };
 
