@@ -20,6 +20,8 @@
 #include <weft/error.hpp>
 #include <weft/future.hpp>
 #include <weft/loop.hpp>
+#include <weft/process_pool.hpp>
+#include <weft/serializer.hpp>
 #include <weft/task.hpp>
 #include <weft/thread_pool.hpp>
 
@@ -95,6 +97,24 @@ template <class F, class... A>
 auto run_in_executor(abandon_t, thread_pool_executor& pool, F&& f, A&&... arguments) -> detail::job_value_t<F, A...> {
     return detail::abandonable_in_pool(std::shared_ptr(pool.state()), "run_in_executor", std::forward<F>(f),
                                        std::forward<A>(arguments)...);
+}
+
+/// Calls f(arguments…) in a process of the pool, and returns what it returns. Arguments and result travel as weft/serializer.hpp
+/// tells; a reference returned comes back as a value.
+///
+/// Suspends:      always.
+/// Cancellation:  before and while suspended: a job that no worker has yet is dropped; for one that a worker has, `cancelled` is
+///                thrown when it has ended, and its result or exception is dropped.
+/// Errors:        remote_error if f throws: its type's name and what(); broken_process_pool if a worker dies; invalid_state if
+///                the pool is shut down; std::invalid_argument for a null f; no_running_task in a loop callback; what serializing
+///                throws; cancelled if the pool was shut down with cancel_pending before the job began.
+/// Thread-safety: any thread; a plain thread blocks.
+template <class R, class... P, class... A>
+    requires(sizeof...(P) == sizeof...(A))
+auto run_in_executor(process_pool_executor& pool, R (*f)(P...), A&&... arguments) -> detail::process_value_t<R> {
+    detail::awaited_process_job job;
+    job.set_request(f, std::forward<A>(arguments)...);
+    return job.template run_in<detail::process_value_t<R>>(std::shared_ptr(pool.state()), "run_in_executor");
 }
 
 namespace detail {

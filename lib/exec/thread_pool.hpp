@@ -4,10 +4,10 @@
 ///
 /// One mutex guards all of it: a job is long compared to a section, and whoever submits knows under the mutex whether somebody
 /// must be woken, and whether a thread must be started. Waking a thread that sleeps costs more than everything else
-/// here, so where jobs come in quick succession one idle thread, never more, looks for the next one for a moment before it sleeps.
+/// here, so where jobs come in quick succession one idle thread, never more, looks for the next for a moment before it sleeps.
 ///
 /// Invariants
-///  - Idle threads are spinning_ (at most one) or sleeping_. A job for which no idle thread is left starts a new one, up to most_.
+///  - Idle threads are spinning_ (at most one) or sleeping_. A job that finds no idle thread starts a new one, up to most_.
 ///  - The state lives as long as the executor or one of its threads.
 ///  - Once stopping_, jobs are only taken out; the last thread to leave sets ended_.
 ///
