@@ -21,7 +21,7 @@ namespace fuzz {
 class resolver_answers {
 public:
     resolver_answers()
-        : udp_(bound()), tcp_(weft::start_server([this](weft::stream s) { serve(std::move(s)); }, {udp_.local_endpoint()})),
+        : tcp_(open()),
           resolver_({.servers = {udp_.local_endpoint().to_string()},
                      .timeout = std::chrono::milliseconds(5),
                      .tries = 1,
@@ -48,10 +48,18 @@ public:
     }
 
 private:
-    static weft::socket bound() {
-        weft::socket s(AF_INET, SOCK_DGRAM);
-        s.bind(weft::endpoint::parse("127.0.0.1:0"));
-        return s;
+    /// Opens udp_, and the server for TCP on the same port.
+    weft::server open() {
+        for (int tries_left = 100;; --tries_left) {
+            weft::server made = weft::start_server([this](weft::stream s) { serve(std::move(s)); }, "127.0.0.1", 0);
+            try {
+                udp_ = weft::socket(AF_INET, SOCK_DGRAM);
+                udp_.bind(made.endpoints().front());
+                return made;
+            } catch (const std::system_error&) {   // somebody else's, for datagrams
+                if (tries_left == 0) throw;
+            }
+        }
     }
 
     void ask(std::size_t kind, const std::string& name) {

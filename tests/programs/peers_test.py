@@ -236,7 +236,7 @@ class Dnsmasq(Case):
             self.port = free_port()
             server = subprocess.Popen(
                 ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-poll", "--pid-file=",
-                 "--log-facility=-", f"--user={os.environ.get('USER', 'root')}", "--group=", "--listen-address=127.0.0.1", "--bind-interfaces",
+                 "--log-facility=-", *(["--user=root", "--group="] if os.getuid() == 0 else []), "--listen-address=127.0.0.1", "--bind-interfaces",
                  f"--port={self.port}", "--local=/test/", "--local-ttl=60", *self.RECORDS],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             self.addCleanup(server.stdout.close)
