@@ -8,6 +8,7 @@
 #include <weft/endpoint.hpp>
 #include <weft/error.hpp>
 #include <weft/executor.hpp>
+#include <weft/file.hpp>
 #include <weft/gather.hpp>
 #include <weft/loop.hpp>
 #include <weft/pipe.hpp>

@@ -7,7 +7,7 @@
 //  - Whatever else, and what may not be opened again (a terminal of another user, no /proc), is asked with poll(2) first, and
 //    then read from or written to, little at a time. That can hold the thread up only where another process takes the
 //    bytes, or the room, in between.
-//  - Files on disks, and devices that are always ready (/dev/null), have no readiness: they are read and written at once.
+//  - Files on disks have no readiness: the engine reads and writes them (file_call), at the position that the processes share.
 //
 // Rejected: setting O_NONBLOCK and putting it back at the end (a program that is killed does not); a thread that reads (it cannot
 // be cancelled, and takes bytes that nobody will get); not opening pipes again (reading one that another process reads, too,
@@ -27,6 +27,7 @@
 
 #include <weft/pipe.hpp>
 
+#include "io/file_state.hpp"
 #include "io/one_way_transport.hpp"
 
 namespace weft {
@@ -34,6 +35,7 @@ namespace {
 
 using detail::throw_errno;
 using engine_layer::direction;
+using engine_layer::file_call;
 
 bool ready(int fd, short event) noexcept {
     pollfd p{fd, event, 0};
@@ -76,6 +78,38 @@ public:
     }
 };
 
+class disk_file_transport final : public detail::one_way_transport {
+public:
+    using one_way_transport::one_way_transport;
+
+    std::size_t read(std::span<std::byte> to, const char* call) override {
+        require(direction::read, call);
+        return perform(file_call::read(engine_layer::fd_of(*file_), to.data(), to.size()), call);
+    }
+    std::size_t write(std::span<const iovec> pieces, const char* call) override {
+        require(direction::write, call);
+        const iovec& first = pieces.front();
+        return perform(file_call::write(engine_layer::fd_of(*file_), first.iov_base, first.iov_len), call);
+    }
+    void close() override {
+        closed_ = true;   // a call that is inside still uses the descriptor; it goes with this object
+        if (inside_ == 0) one_way_transport::close();
+    }
+
+private:
+    std::size_t perform(const file_call& c, const char* call) {
+        if (closed_) throw_errno(EBADF, call, name_);
+        ++inside_;
+        const engine_layer::io_result r = engine_layer::current_engine(call).perform(c, call);
+        --inside_;
+        if (!r.ok()) detail::throw_failure(r, call, name_);
+        return static_cast<std::size_t>(r.value());
+    }
+
+    bool closed_ = false;
+    int inside_ = 0;
+};
+
 /// What an open file can be opened again as, with a mode of its own; else -1.
 int open_again(int fd, mode_t kind, direction way) noexcept {
     unsigned number = 0;
@@ -102,6 +136,7 @@ stream standard_stream(int fd, direction way, std::size_t limit, const char* cal
     auto file = engine_layer::adopt_shared(copy);
     std::unique_ptr<detail::transport> below;
     if (S_ISSOCK(kind.st_mode)) below = std::make_unique<shared_socket_transport>(std::move(file), way, name);
+    else if (!detail::has_readiness(copy)) below = std::make_unique<disk_file_transport>(std::move(file), way, name);
     else below = std::make_unique<shared_file_transport>(std::move(file), way, name);
     return stream(std::move(below), limit);
 }
