@@ -2,13 +2,10 @@
 
 #include "outcome.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <system_error>
-#include <utility>
 
 namespace fetch {
 namespace {
@@ -49,42 +46,42 @@ std::string file_names::next(const url& address) {
 
 // Names are only candidates until the system has made the file and said that it is new.
 body_file::body_file(file_names& names, const url& address) {
-    do {
+    for (;;) {
         path_ = names.next(address);
-        descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    } while (descriptor_ < 0 && errno == EEXIST);
-    if (descriptor_ < 0)
-        fail();
+        try {
+            file_ = weft::file::open(path_, O_WRONLY | O_CREAT | O_EXCL);
+            return;
+        } catch (const std::system_error& error) {
+            if (error.code() != std::errc::file_exists)
+                fail(error);
+        }
+    }
 }
 
 body_file::~body_file() {
-    if (descriptor_ >= 0)
-        ::close(descriptor_);
     if (!kept_)
         ::unlink(path_.c_str());
 }
 
 void body_file::write(std::string_view piece) {
-    while (!piece.empty()) {
-        const ssize_t written = ::write(descriptor_, piece.data(), piece.size());
-        if (written >= 0) {
-            piece.remove_prefix(static_cast<std::size_t>(written));
-        } else if (errno != EINTR) {
-            fail();
-        }
+    try {
+        file_.write(piece);
+    } catch (const std::system_error& error) {
+        fail(error);
     }
 }
 
 void body_file::keep() {
-    if (::close(std::exchange(descriptor_, -1)) !=
-        0)  // some file systems only now say that there was no room
-        fail();
+    try {
+        file_.close();  // some file systems only now say that there was no room
+    } catch (const std::system_error& error) {
+        fail(error);
+    }
     kept_ = true;
 }
 
-void body_file::fail() const {
-    const std::string reason = std::generic_category().message(errno);
-    throw fetch_error(outcome::not_written, path_ + ": " + reason);
+void body_file::fail(const std::system_error& error) const {
+    throw fetch_error(outcome::not_written, path_ + ": " + error.code().message());
 }
 
 }  // namespace fetch

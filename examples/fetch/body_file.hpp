@@ -3,9 +3,12 @@
 
 #include "url.hpp"
 
+#include <weft/file.hpp>
+
 #include <map>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace fetch {
 
@@ -35,16 +38,16 @@ public:
     body_file& operator=(const body_file&) = delete;
     ~body_file();
 
-    /// Through the page cache: it holds the loop up no longer than a copy. Throws fetch_error.
+    /// Suspends while the file system is at it. Throws fetch_error.
     void write(std::string_view piece);
     /// The body is whole: closes the file. Throws fetch_error, and then the file is removed all the same.
     void keep();
 
 private:
-    [[noreturn]] void fail() const;
+    [[noreturn]] void fail(const std::system_error& error) const;
 
     std::string path_;
-    int descriptor_ = -1;  // -1: closed
+    weft::file file_;
     bool kept_ = false;
 };
 
