@@ -39,6 +39,7 @@ std::unique_ptr<engine_layer::engine> make_engine(kernel::scheduler& s, engine_c
     s.enter();
     try {
         auto made = make(choice, s.mailbox().doorbell());
+        if (auto wrap = installed_engine_wrapper.load(std::memory_order_relaxed)) made = wrap(std::move(made));
         s.engine = made.get();
         s.leave();
         return made;
@@ -49,6 +50,8 @@ std::unique_ptr<engine_layer::engine> make_engine(kernel::scheduler& s, engine_c
 }
 
 }  // namespace
+
+std::atomic<engine_wrapper> installed_engine_wrapper{nullptr};
 
 core::core(std::size_t stack_size, engine_choice choice)
     : scheduler(stack_size), engine(make_engine(scheduler, choice)) {

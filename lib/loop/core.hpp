@@ -12,6 +12,7 @@
 /// Invariants: all of it runs on the loop's own stack and thread. A turn that finds nothing to do sleeps only after
 /// inbox::fall_asleep() agreed, so no wake from another thread is missed.
 
+#include <atomic>
 #include <memory>
 
 #include "engine/engine.hpp"
@@ -23,6 +24,11 @@ namespace weft::loop_layer {
 /// Which engine to make. What `automatic` is, is decided in core.cpp, and nowhere else; the others are that one or an exception
 /// that says why not.
 enum class engine_choice { automatic, epoll, io_uring };
+
+/// For tests: what is done to every engine from then on as it is made, to have it misbehave; null: nothing. It may return
+/// another one that passes what it is asked on.
+using engine_wrapper = std::unique_ptr<engine_layer::engine> (*)(std::unique_ptr<engine_layer::engine>);
+extern WEFT_API std::atomic<engine_wrapper> installed_engine_wrapper;
 
 class core {
 public:
