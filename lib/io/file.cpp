@@ -219,11 +219,11 @@ std::string file::read(std::size_t n) {
     const inside_file guard(s);
     const off_t start = ::lseek(s.fd(), 0, SEEK_CUR);
     const bool positions = start >= 0 && !s.has_readiness;
+    constexpr std::size_t unasked = 64 * 1024;   // as much is made room for without knowing how long the file is
     // What the file is said to have; one in /proc says 0, and one that grows has more.
-    const off_t left = positions ? std::max<off_t>(size() - start, 0) : 0;
+    const off_t left = positions && n > unasked ? std::max<off_t>(size() - start, 0) : 0;
     if (n != npos) {
-        constexpr std::size_t unknown = 64 * 1024;
-        std::string text(std::min(n, left > 0 ? static_cast<std::size_t>(left) : unknown), '\0');
+        std::string text(std::min(n, left > 0 ? static_cast<std::size_t>(left) : unasked), '\0');
         text.resize(read(std::as_writable_bytes(std::span(text))));
         return text;
     }
