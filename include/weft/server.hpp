@@ -29,7 +29,9 @@ struct server_options {
     bool reuse_port = false;            // other sockets may listen on the same port, and share its connections
     std::size_t max_connections = 0;    // at a time; further ones wait in the backlog. 0: no bound
     std::size_t limit = 64 * 1024;      // the streams' (stream::set_limit)
-    tls_context* tls = nullptr;         // not part of this build: must be null
+    // A server's (<weft/tls.hpp>), and as long-lived as this one: TLS begins in each connection's task, before the handler;
+    // a connection where that fails is closed, and in debug mode reported. Null: no TLS.
+    tls_context* tls = nullptr;
     // Other loops (of a loop_group, say) that run the handlers: a connection goes to the one with the fewest. They must outlive
     // the server, which accepts on its own loop, and the handler is then called on several threads at once. One that is closed gets
     // no more; when all are, so is the server. None: its own.

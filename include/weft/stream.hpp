@@ -23,6 +23,7 @@
 namespace weft {
 
 class tls_context;
+struct tls_info;
 
 namespace detail {
 class transport;
@@ -85,14 +86,26 @@ public:
     void write(std::span<const std::byte> data);
     /// Writes all the pieces, in order, with as few system calls as may be.
     void writev(std::span<const std::string_view> pieces);
-    /// Ends this direction: the peer reads to the end, and may go on writing. Does not wait. Once is enough.
+    /// Ends this direction: the peer reads to the end, and may go on writing. Once is enough.
+    ///
+    /// Suspends:      only where TLS has to send its end and there is no room for it. Cancellation: then; to be called again.
     void write_eof();
 
     /// Ends both directions at once; calls waiting in it fail with bad_file_descriptor. A closed stream may be closed again.
     void close();
 
-    /// Not part of this build: throws std::logic_error.
+    /// Begins TLS on this connection, as the side that the context is for; what was read ahead belongs to TLS. From here on
+    /// reading and writing are encrypted, close() and write_eof() tell the peer TLS's own end, and a connection that ends
+    /// without it gives readers a tls_error(truncated) in place of an end. \param server_name whom a client expects there
+    ///
+    /// Suspends:      until the handshake is done.
+    /// Cancellation:  as all calls; but the stream is closed then, and whenever the handshake fails.
+    /// Errors:        tls_error, timeout_error (tls_context::set_handshake_timeout); std::invalid_argument for a name or
+    ///                context that cannot be used, and then nothing has happened; std::logic_error while another task is
+    ///                reading or writing.
     void start_tls(tls_context& context, std::string server_name = {});
+    /// What TLS negotiated; #include <weft/tls.hpp>. Errors: invalid_state on a stream without TLS.
+    tls_info get_tls_info() const;
 
     /// Boost.Asio's SyncReadStream and SyncWriteStream, for its algorithms and Boost.Beast's. Who calls them includes
     /// <weft/boost_asio.hpp>, which says what becomes an error code; write_some writes all of it.
@@ -123,8 +136,8 @@ private:
 
 /// How open_connection connects.
 struct connect_options {
-    tls_context* tls = nullptr;     // not part of this build: must be null
-    std::string server_name = {};   // for TLS
+    tls_context* tls = nullptr;     // a client's (<weft/tls.hpp>): TLS begins before the stream is returned; null: no TLS
+    std::string server_name = {};   // whom TLS expects there; empty: the host that was given
     // How long an attempt has to itself before the next address is tried beside it: 0 tries all at once, milliseconds::max()
     // one after another.
     std::chrono::milliseconds happy_eyeballs_delay = std::chrono::milliseconds(250);

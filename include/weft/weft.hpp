@@ -21,3 +21,4 @@
 #include <weft/task.hpp>
 #include <weft/task_group.hpp>
 #include <weft/timeout.hpp>
+#include <weft/tls.hpp>

@@ -32,7 +32,7 @@ std::vector<endpoint> resolve(std::string_view host, std::uint16_t port, address
 
 stream open_connection(std::string_view host, std::uint16_t port, connect_options options) {
     detail::require_loop("open_connection");
-    detail::check(options, "open_connection");
+    detail::check(options, host, "open_connection");
     if (host.empty()) throw std::invalid_argument("open_connection: host: it is empty");
     if (options.local && options.local->family() != AF_INET && options.local->family() != AF_INET6)
         throw std::invalid_argument("open_connection: local: \"" + options.local->to_string() +
@@ -41,7 +41,8 @@ stream open_connection(std::string_view host, std::uint16_t port, connect_option
     const std::vector<endpoint> addresses = resolve(host, port, hints);
     const std::string target = std::string(host) + " port " + std::to_string(port);
     return detail::make_stream(detail::connect_first(addresses, options.happy_eyeballs_delay, options.local, target),
-                               options.limit);
+                               options.limit, options.tls,
+                               options.server_name.empty() ? std::string(host) : options.server_name, "open_connection");
 }
 
 namespace detail {

@@ -15,6 +15,7 @@
 #include <weft/task.hpp>
 
 #include "io/socket_state.hpp"
+#include "io/start_tls.hpp"
 
 namespace weft::detail {
 namespace {
@@ -137,18 +138,24 @@ socket connect_first(const std::vector<endpoint>& addresses, std::chrono::millis
     failed.raise(target);
 }
 
-void check(const connect_options& options, const char* call) {
-    if (options.tls) throw std::logic_error(std::string(call) + ": TLS is not part of this build of weft");
+void check(const connect_options& options, std::string_view host, const char* call) {
+    if (options.tls) {
+        const std::string_view name = options.server_name.empty() ? host : std::string_view(options.server_name);
+        check_tls(*options.tls, tls_side::client, name, call);
+    }
     if (options.limit == 0) throw std::invalid_argument(std::string(call) + ": limit: it must be greater than 0");
     if (options.happy_eyeballs_delay < std::chrono::milliseconds::zero())
         throw std::invalid_argument(std::string(call) + ": happy_eyeballs_delay: it must not be negative");
 }
 
-stream make_stream(socket connected, std::size_t limit) {
+stream make_stream(socket connected, std::size_t limit, const tls_context* tls, const std::string& server_name,
+                   const char* call) {
     const int on = 1;
     // Fails on a Unix socket, which has no such delay.
     ::setsockopt(connected.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return stream(std::move(connected), limit);
+    std::unique_ptr<transport> carrier = make_socket_transport(std::move(connected));
+    if (tls) start_tls(carrier, *tls, server_name, {}, call);
+    return stream(std::move(carrier), limit);
 }
 
 }  // namespace weft::detail
@@ -157,8 +164,10 @@ namespace weft {
 
 stream open_unix_connection(const std::string& path, connect_options options) {
     detail::require_loop("open_unix_connection");
-    detail::check(options, "open_unix_connection");
-    return detail::make_stream(detail::connect_one(endpoint::unix_path(path), options.local), options.limit);
+    constexpr const char* call = "open_unix_connection";
+    detail::check(options, {}, call);
+    return detail::make_stream(detail::connect_one(endpoint::unix_path(path), options.local), options.limit, options.tls,
+                               options.server_name, call);
 }
 
 }  // namespace weft

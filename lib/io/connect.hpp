@@ -5,6 +5,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <weft/endpoint.hpp>
@@ -25,10 +26,12 @@ std::vector<endpoint> interleave_families(const std::vector<endpoint>& addresses
 socket connect_first(const std::vector<endpoint>& addresses, std::chrono::milliseconds delay,
                      const std::optional<endpoint>& local, const std::string& target);
 
-/// Throws for options that no connection can have.
-void check(const connect_options& options, const char* call);
+/// Throws for options that no connection can have. \param host whom TLS expects where the options do not say
+void check(const connect_options& options, std::string_view host, const char* call);
 
-/// A stream on a connected socket, set up as every stream's socket is: small writes leave at once.
-stream make_stream(socket connected, std::size_t limit);
+/// A stream on a connected socket, set up as every stream's socket is: small writes leave at once. With TLS: after the
+/// handshake, which suspends and may fail; `call` is for its messages.
+stream make_stream(socket connected, std::size_t limit, const tls_context* tls, const std::string& server_name,
+                   const char* call);
 
 }  // namespace weft::detail

@@ -18,6 +18,7 @@
 #include <weft/task.hpp>
 
 #include "io/connect.hpp"
+#include "io/start_tls.hpp"
 
 namespace weft::detail {
 
@@ -283,8 +284,19 @@ void server_state::serve(const std::shared_ptr<connection>& c, socket_state_ptr 
         report("exception in the handler of a connection " +
                    (unnamed ? "to " + endpoints.front().to_string() : "from " + c->peer().to_string()), false);
     };
+    const auto connect = [&]() -> std::optional<stream> {
+        try {
+            return make_stream(socket(accepted.release()), options.limit, options.tls, {}, "server::accept");
+        } catch (const cancelled&) {
+            throw;
+        } catch (...) {
+            // Whoever knocks with something else than TLS is no news; asyncio, too, tells of it only in debug mode.
+            if (!options.tls || (get_running_loop().get_debug() && !c->ended_by_server())) throw;
+            return std::nullopt;
+        }
+    };
     try {
-        handler(make_stream(socket(accepted.release()), options.limit));
+        if (auto connected = connect()) handler(*std::move(connected));
     } catch (const cancelled&) {
         throw;
     } catch (const std::system_error&) {
@@ -338,7 +350,7 @@ void server_state::close_clients() noexcept {
 // Making one.
 
 void check(const server_options& options, const char* call) {
-    if (options.tls) throw std::logic_error(std::string(call) + ": TLS is not part of this build of weft");
+    if (options.tls) check_tls(*options.tls, tls_side::server, {}, call);
     if (options.limit == 0) throw std::invalid_argument(std::string(call) + ": limit: it must be greater than 0");
     if (std::ranges::count(options.loops, nullptr) > 0)
         throw std::invalid_argument(std::string(call) + ": loops: one of them is null");

@@ -28,6 +28,17 @@ public:
         return send_message(open(call), m, 0, call);
     }
 
+    std::ptrdiff_t write_now(std::span<const iovec> pieces) noexcept override {
+        if (!socket_.is_open()) return -1;
+        msghdr m{};
+        m.msg_iov = const_cast<iovec*>(pieces.data());   // SAFETY: sendmsg only reads through it
+        m.msg_iovlen = pieces.size();
+        ssize_t count = 0;
+        do count = ::sendmsg(socket_.native_handle(), &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+        while (count < 0 && errno == EINTR);
+        return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : count;
+    }
+
     void write_eof(const char* call) override {
         socket_state& s = open(call);
         if (::shutdown(s.fd(), SHUT_WR) < 0) throw_errno(errno, call, s);

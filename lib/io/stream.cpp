@@ -8,6 +8,7 @@
 #include <weft/stream.hpp>
 
 #include "io/socket_state.hpp"
+#include "io/start_tls.hpp"
 #include "io/stream_state.hpp"
 
 namespace weft {
@@ -159,16 +160,35 @@ void stream::write_eof() {
     if (!state_ || state_->closed) detail::throw_errno(EBADF, "stream::write_eof", "closed stream");
     if (state_->writing) throw std::logic_error("stream::write_eof: another task is writing to this stream");
     if (state_->written_end) return;
-    state_->below->write_eof("stream::write_eof");
-    state_->written_end = true;
+    const detail::inside<stream_state> alive(*state_);
+    stream_state& s = *state_;
+    s.writing = true;
+    const struct leaving {
+        bool& writing;
+        ~leaving() { writing = false; }
+    } guard{s.writing};
+    s.below->write_eof("stream::write_eof");
+    s.written_end = true;
 }
 
 void stream::close() {
     if (state_ && !state_->closed) state_->close();
 }
 
-void stream::start_tls(tls_context&, std::string) {
-    throw std::logic_error("stream::start_tls: TLS is not part of this build of weft");
+void stream::start_tls(tls_context& context, std::string server_name) {
+    constexpr const char* call = "stream::start_tls";
+    const exclusive reading(state_, &stream_state::reading, call);
+    const exclusive writing(state_, &stream_state::writing, call);
+    stream_state& s = *state_;
+    if (s.written_end) throw invalid_state("stream::start_tls: after write_eof nothing can be written");
+    detail::check_tls(context, detail::tls_side::either, server_name, call);
+    const std::string received = s.input.take_all();
+    try {
+        detail::start_tls(s.below, context, server_name, received, call);
+    } catch (...) {
+        s.close();
+        throw;
+    }
 }
 
 endpoint stream::local_endpoint() const {

@@ -27,7 +27,9 @@ public:
     virtual std::size_t read(std::span<std::byte> to, const char* call) = 0;
     /// At least one byte of the pieces, of which at least one is not empty.
     virtual std::size_t write(std::span<const iovec> pieces, const char* call) = 0;
-    /// Ends the writing direction; does not wait.
+    /// As much of the pieces as goes without waiting; 0: nothing does; -1: it failed. Not while write() is inside.
+    virtual std::ptrdiff_t write_now(std::span<const iovec>) noexcept { return 0; }
+    /// Ends the writing direction. Waits only where something must be sent for that, and there is no room for it.
     virtual void write_eof(const char* call) = 0;
     virtual void close() = 0;
 

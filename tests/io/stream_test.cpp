@@ -332,13 +332,3 @@ TEST_CASE("stream: calls need a loop, and those that wait a task") {
     none.close();
     CHECK(none.at_eof());
 }
-
-TEST_CASE("stream: TLS is refused in words") {
-    weft::run([] {
-        stream_pair s;
-        auto* context = reinterpret_cast<weft::tls_context*>(&s);
-        CHECK(message_of<std::logic_error>([&] { s.near.start_tls(*context); }).find("TLS is not part of this build") != std::string::npos);
-        CHECK_THROWS_AS(weft::open_connection("127.0.0.1", 1, {.tls = context}), std::logic_error);
-        CHECK_THROWS_AS(weft::start_server([](stream) {}, "127.0.0.1", 0, {.tls = context}), std::logic_error);
-    });
-}

@@ -1,0 +1,269 @@
+#include "tls/transport.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+
+#include <weft/error.hpp>
+#include <weft/task.hpp>
+#include <weft/timeout.hpp>
+
+#include "io/socket_state.hpp"
+#include "io/start_tls.hpp"
+
+namespace weft::tls_layer {
+namespace {
+
+// Plaintext that is encrypted before it is sent: few system calls for many records, and little memory.
+constexpr std::size_t batch = 4 * SSL3_RT_MAX_PLAIN_LENGTH;
+// Memory that a connection keeps though nothing is under way.
+constexpr std::size_t kept = 4096;
+// How long a closed connection may take to tell its peer so (ssl_shutdown_timeout of asyncio).
+constexpr std::chrono::seconds linger_time(30);
+
+class flag {
+public:
+    explicit flag(bool& f) noexcept : flag_(f) { flag_ = true; }
+    ~flag() { flag_ = false; }
+    flag(const flag&) = delete;
+    flag& operator=(const flag&) = delete;
+
+private:
+    bool& flag_;
+};
+
+void empty(std::string& buffer) noexcept {
+    if (buffer.capacity() > kept) std::string().swap(buffer);
+    else buffer.clear();
+}
+
+iovec piece(const std::string& text, std::size_t from) noexcept {
+    return {const_cast<char*>(text.data()) + from, text.size() - from};   // SAFETY: it is only read through
+}
+
+}  // namespace
+
+tls_transport::tls_transport(std::shared_ptr<context_state> context, const std::string& server_name, std::string peer,
+                             const std::string& session_key, std::string_view received)
+    : protocol_(std::move(context), server_name, std::move(peer), session_key) {
+    while (!received.empty()) {
+        const auto room = protocol_.input.prepare();
+        const std::size_t count = std::min(room.size(), received.size());
+        received.copy(reinterpret_cast<char*>(room.data()), count);
+        protocol_.input.commit(count);
+        received.remove_prefix(count);
+    }
+}
+
+void tls_transport::require_open(const char* call) const {
+    if (closed_) detail::throw_errno(EBADF, call, "closed stream");
+}
+
+// Receiving.
+
+void tls_transport::receive(const char* call) {
+    if (ended_below_) protocol_.throw_truncated(call);
+    std::size_t count = 0;
+    {
+        const flag guard(receiving_);
+        count = below_->read(protocol_.input.prepare(), call);
+    }
+    require_open(call);
+    protocol_.input.commit(count);
+    if (count > 0) return;
+    ended_below_ = true;
+    protocol_.throw_truncated(call);
+}
+
+std::size_t tls_transport::read(std::span<std::byte> to, const char* call) {
+    for (;;) {
+        require_open(call);
+        std::size_t count = 0;
+        auto step = protocol::step::ended;
+        try {
+            step = protocol_.read(to, count, call);
+        } catch (const tls_error&) {
+            send_what_goes();   // the alert
+            throw;
+        }
+        send_what_goes();
+        if (step != protocol::step::needs_input) return count;
+        receive(call);
+    }
+}
+
+// Sending.
+
+bool tls_transport::next_to_send() {
+    if (sent_ == sending_.size()) {
+        sent_ = 0;
+        empty(sending_);
+        std::swap(sending_, protocol_.output);
+    }
+    return !sending_.empty();
+}
+
+void tls_transport::sent(std::size_t count) noexcept {
+    sent_ += count;
+    if (sent_ < sending_.size()) return;
+    sent_ = 0;
+    empty(sending_);
+}
+
+void tls_transport::flush(const char* call) {
+    const flag guard(flushing_);
+    while (next_to_send()) {
+        const iovec one = piece(sending_, sent_);
+        try {
+            sent(below_->write({&one, 1}, call));
+        } catch (const std::system_error&) {
+            broken_below_ = true;
+            throw;
+        }
+        require_open(call);
+    }
+}
+
+void tls_transport::send_what_goes() noexcept {
+    if (flushing_) return;   // whoever does that sends all
+    while (!broken_below_ && next_to_send()) {
+        const iovec one = piece(sending_, sent_);
+        const std::ptrdiff_t count = below_->write_now({&one, 1});
+        broken_below_ = count < 0;
+        if (count <= 0) return;
+        sent(static_cast<std::size_t>(count));
+    }
+}
+
+std::size_t tls_transport::write(std::span<const iovec> pieces, const char* call) {
+    require_open(call);
+    flush(call);   // what a cancelled call left: it would add up
+    std::size_t count = 0;
+    try {
+        count = protocol_.write(pieces, batch, call);
+    } catch (const tls_error&) {
+        send_what_goes();
+        throw;
+    }
+    flush(call);
+    return count;
+}
+
+void tls_transport::write_eof(const char* call) {
+    require_open(call);
+    protocol_.end();
+    send_what_goes();
+    if (sent_ < sending_.size()) flush(call);
+}
+
+// Beginning and end.
+
+void tls_transport::shake_hands(const char* call) {
+    for (;;) {
+        auto step = protocol::step::ended;
+        try {
+            step = protocol_.handshake(call);
+        } catch (const tls_error&) {
+            send_what_goes();
+            throw;
+        }
+        flush(call);
+        if (step == protocol::step::done) break;
+        receive(call);
+    }
+    established_ = true;
+}
+
+void tls_transport::handshake(const char* call) {
+    timeout_scope limit(detail::deadline_after(protocol_.context().handshake_timeout), call);
+    try {
+        shake_hands(call);
+        return;
+    } catch (const cancelled&) {
+        if (!limit.was_own()) throw;
+    }
+    const std::chrono::duration<double> seconds = protocol_.context().handshake_timeout;
+    throw timeout_error(std::string(call) + ' ' + protocol_.peer() + ": the TLS handshake was not done within " +
+                        std::to_string(seconds.count()) + " s");
+}
+
+void tls_transport::close() {
+    if (std::exchange(closed_, true)) return;
+    if (established_ && !flushing_) {
+        protocol_.end();
+        send_what_goes();
+        if (sent_ < sending_.size() && !broken_below_ && !receiving_ && linger()) return;
+    }
+    below_->close();
+}
+
+// Without the end of TLS the peer would have to take the connection for one that was cut. Seldom needed: the end is short, and
+// finds room below unless what was written before fills all of it.
+bool tls_transport::linger() noexcept {
+    if (!kernel::this_thread().running) return false;
+    try {
+        create_task({.name = "TLS: closing " + protocol_.peer()},
+                    [below = std::move(below_), rest = sending_.substr(sent_)] {
+                        try {
+                            timeout(linger_time, [&] {
+                                for (std::size_t done = 0; done < rest.size();) {
+                                    const iovec one = piece(rest, done);
+                                    done += below->write({&one, 1}, "stream::close");
+                                }
+                            });
+                        } catch (const std::exception&) {
+                            // The peer does not want to hear it.
+                        }
+                        below->close();
+                    });
+        return true;
+    } catch (...) {
+        return below_ == nullptr;   // then it was closed with the task that could not be made
+    }
+}
+
+endpoint tls_transport::local_endpoint() const {
+    if (!below_) detail::throw_errno(EBADF, "stream::local_endpoint", "closed stream");
+    return below_->local_endpoint();
+}
+
+endpoint tls_transport::remote_endpoint() const {
+    if (!below_) detail::throw_errno(EBADF, "stream::remote_endpoint", "closed stream");
+    return below_->remote_endpoint();
+}
+
+}  // namespace weft::tls_layer
+
+namespace weft::detail {
+
+void check_tls(const tls_context& context, tls_side side, std::string_view server_name, const char* call) {
+    const auto refuse = [&] [[noreturn]] (const char* what) { throw std::invalid_argument(std::string(call) + ": " + what); };
+    if (!context.state()) refuse("tls: the context was moved elsewhere");
+    const tls_layer::context_state& state = *context.state();
+    if (side == tls_side::client && state.is_server)
+        refuse("tls: this is a server's context; tls_context::client() makes a client's");
+    if (side == tls_side::server && !state.is_server)
+        refuse("tls: this is a client's context; tls_context::server() makes a server's");
+    if (state.is_server) return;
+    if (server_name.empty() && state.mode != verify_mode::none && state.check_host)
+        refuse("server_name: it is empty, so nobody can tell whether the certificate is the right one");
+    if (server_name.find('\0') != server_name.npos || server_name.size() > 255)
+        refuse("server_name: it is not the name of a host");
+}
+
+void start_tls(std::unique_ptr<transport>& below, const tls_context& context, const std::string& server_name,
+               std::string_view received, const char* call) {
+    const endpoint remote = below->remote_endpoint();
+    std::string peer = remote.to_string();
+    if (!server_name.empty()) peer += " (" + tls_layer::printable(server_name) + ')';
+    const std::string host = server_name.empty() ? remote.host() : server_name;
+    auto secured = std::make_unique<tls_layer::tls_transport>(context.state(), server_name, std::move(peer),
+                                                              host + ' ' + std::to_string(remote.port()), received);
+    secured->attach(std::move(below));
+    tls_layer::tls_transport& t = *secured;
+    below = std::move(secured);
+    t.handshake(call);
+}
+
+}  // namespace weft::detail
