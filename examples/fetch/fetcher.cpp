@@ -18,7 +18,7 @@ constexpr std::size_t longest_detail = 300;  // servers may send redirects to ki
 
 fetcher::fetcher(fetch_settings settings, dialer& names, on_finish finished)
     : settings_(std::move(settings))
-    , client_([&names](const std::string& host, std::uint16_t port) { return names.connect(host, port); },
+    , client_([&names](const url& to) { return names.connect(to.host, to.port, to.scheme == "https"); },
               settings_.max_body)
     , names_(settings_.output.value_or("."))
     , finished_(std::move(finished)) {}

@@ -3,6 +3,7 @@
 #include "format.hpp"
 
 #include <weft/boost_asio.hpp>
+#include <weft/tls.hpp>
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
@@ -43,6 +44,8 @@ http::request<http::empty_body> make_request(const url& address) {
     }
     if (error == http::error::header_limit)
         throw fetch_error(outcome::malformed, "the header is too long");
+    if (const std::error_code code = error; code.category() == weft::tls_category())
+        throw std::system_error(code, progress);
     if (error.category() == boost::system::system_category())
         throw std::system_error(error.value(), std::system_category(), progress);
     throw fetch_error(outcome::malformed, error.message() + " " + progress);
@@ -63,10 +66,7 @@ struct http_client::exchange {
 };
 
 http_client::exchange http_client::get_once(const url& address, const body_sink& sink) const {
-    if (address.scheme == "https") {
-        throw fetch_error(outcome::unsupported, "https is not supported yet: " + address.to_string());
-    }
-    weft::stream connection = connect_(address.host, address.port);
+    weft::stream connection = connect_(address);
     boost::beast::flat_buffer buffer;
     boost::system::error_code error;
     http::write(connection, make_request(address), error);

@@ -26,8 +26,8 @@ struct answer {
 /// fetch.
 using body_sink = std::function<void(std::string_view)>;
 
-/// Opens a connection to a host and port; what it throws ends the fetch.
-using dial = std::function<weft::stream(const std::string& host, std::uint16_t port)>;
+/// Opens a connection to an address's host and port, with TLS for https; what it throws ends the fetch.
+using dial = std::function<weft::stream(const url& address)>;
 
 class http_client {
 public:

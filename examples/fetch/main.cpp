@@ -13,10 +13,12 @@
 #include <weft/error.hpp>
 #include <weft/run.hpp>
 #include <weft/timeout.hpp>
+#include <weft/tls.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <optional>
@@ -39,14 +41,26 @@ std::vector<url> all_urls(const options& wanted) {
     return urls;
 }
 
+weft::tls_context make_tls(const options& wanted) {
+    weft::tls_context tls = weft::tls_context::client();
+    tls.verify(!wanted.insecure);
+    try {
+        if (wanted.cacert)
+            tls.load_verify_locations(*wanted.cacert);
+    } catch (const std::system_error& error) {
+        throw usage_error("--cacert: cannot use " + quoted(*wanted.cacert) + ": " + error.code().message());
+    }
+    return tls;
+}
+
 // The name server may itself be named: that name is the system's to look up.
 dialer make_dialer(const options& wanted) {
     if (!wanted.dns)
-        return dialer();
+        return dialer(make_tls(wanted));
     const auto& [host, port] = *wanted.dns;
     try {
         const auto found = weft::getaddrinfo(host, std::to_string(port));
-        return dialer(found.at(0).address.to_string());
+        return dialer(found.at(0).address.to_string(), std::chrono::seconds(2), make_tls(wanted));
     } catch (const std::system_error& error) {
         throw usage_error("--dns: " + quoted(host) + ": " + error.what());
     }

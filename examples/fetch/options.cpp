@@ -102,6 +102,7 @@ const std::map<std::string_view, setter>& setters() {
         {"--output", [](options& to, auto name, auto value) { to.output = parse_path(name, value); }},
         {"--dns", [](options& to, auto name, auto value) { to.dns = parse_host_and_port(name, value); }},
         {"--input", [](options& to, auto name, auto value) { to.input = parse_path(name, value); }},
+        {"--cacert", [](options& to, auto name, auto value) { to.cacert = parse_path(name, value); }},
     };
     return table;
 }
@@ -120,10 +121,14 @@ options parse_options(const std::vector<std::string_view>& arguments) {
         } else if (argument == "--help" || argument == "-h") {
             result.help = true;
             return result;
+        } else if (argument == "--insecure") {
+            result.insecure = true;
         } else {
             const std::size_t equals = argument.find('=');
             const std::string_view name = argument.substr(0, equals);
             const auto found = setters().find(name);
+            if (name == "--insecure")
+                throw usage_error("--insecure takes no value");
             if (found == setters().end())
                 throw usage_error("unknown option " + quoted(name));
             if (equals != argument.npos) {
@@ -164,7 +169,7 @@ std::vector<url> parse_url_list(std::string_view text, const std::string& source
 std::string_view help_text() {
     return R"(usage: fetch [options] [URL...]
 
-Fetches all URLs at the same time over HTTP/1.1 and prints for each its status, size and time,
+Fetches all URLs at the same time over HTTP/1.1, http and https, and prints for each its status, size and time,
 or what went wrong, and at the end a summary. Redirects are followed, at most 10 for a URL.
 
 Without URLs it serves a site of its own on the loopback interface, fetches its pages one after
@@ -176,6 +181,8 @@ another and then concurrently, and says whether every page, the broken ones too,
   --max-body BYTES     give a URL up whose body is longer; 500k, 20M, 1G (1G)
   --output DIR         write the bodies into files in DIR, which is made if need be; no file is overwritten
   --dns HOST:PORT      ask this name server instead of the system's
+  --cacert FILE        trust the authorities in FILE (PEM), too
+  --insecure           take every https server for who it says it is
   --input FILE         read URLs from FILE, one a line; - is standard input
   --help               print this
 

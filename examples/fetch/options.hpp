@@ -32,6 +32,8 @@ struct options {
     std::optional<std::string> input;   ///< a file with URLs, "-" for standard input
     std::optional<std::string> output;  ///< the directory for the bodies
     std::optional<host_and_port> dns;   ///< the name server to ask in place of the system's
+    std::optional<std::string> cacert;  ///< a file of authorities to trust beside the system's
+    bool insecure = false;              ///< https without looking at the certificate
     std::optional<std::size_t> concurrency;
     std::chrono::nanoseconds timeout = std::chrono::seconds(30);
     std::optional<std::chrono::nanoseconds> total_timeout;

@@ -2,6 +2,7 @@
 
 #include <weft/dns.hpp>
 #include <weft/error.hpp>
+#include <weft/tls.hpp>
 
 #include <exception>
 #include <system_error>
@@ -14,6 +15,14 @@ outcome classify(const std::error_code& code) {
         return outcome::no_such_name;
     if (code.category() == weft::dns_category())
         return outcome::name_unresolved;
+    if (code == weft::tls_errc::truncated)
+        return outcome::truncated;
+    if (code == weft::tls_errc::certificate_expired || code == weft::tls_errc::certificate_not_yet_valid ||
+        code == weft::tls_errc::unknown_authority || code == weft::tls_errc::host_mismatch ||
+        code == weft::tls_errc::certificate_invalid)
+        return outcome::untrusted;
+    if (code.category() == weft::tls_category())
+        return outcome::no_tls;
     if (code == std::errc::connection_refused)
         return outcome::refused;
     if (code == std::errc::network_unreachable || code == std::errc::host_unreachable)
@@ -53,8 +62,10 @@ const char* to_string(outcome value) {
         return "too large";
     case outcome::too_many_redirects:
         return "too many redirects";
-    case outcome::unsupported:
-        return "unsupported";
+    case outcome::untrusted:
+        return "not trusted";
+    case outcome::no_tls:
+        return "TLS failed";
     case outcome::timed_out:
         return "timed out";
     case outcome::not_written:

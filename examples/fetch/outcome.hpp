@@ -19,7 +19,8 @@ enum class outcome {
     malformed,        // what came is not HTTP
     too_large,        // the body is beyond the limit
     too_many_redirects,
-    unsupported,  // https
+    untrusted,    // the certificate does not show that this is the host
+    no_tls,       // https, and the two ends came to no terms
     timed_out,
     not_written,  // the page came, the file could not be written
     unfinished,   // the whole run was stopped first

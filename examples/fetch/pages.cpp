@@ -116,10 +116,10 @@ void add_redirects(page_list& list) {
         made.location = "?again";
         made.promised = outcome::too_many_redirects;
     });
-    list.add(2, "redirect to https", behaviour::redirect, [](page& made, int) {
+    list.add(2, "https where http is", behaviour::redirect, [&](page& made, int) {
         made.status = 308;
-        made.location = "https://www.weft.test/";
-        made.promised = outcome::unsupported;
+        made.location = "https://www.weft.test:" + to_string(made.port) + "/";
+        made.promised = outcome::no_tls;
     });
     list.add(2, "redirect without Location", behaviour::redirect, [](page& made, int) {
         made.status = 302;

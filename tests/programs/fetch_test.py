@@ -11,6 +11,7 @@ import pathlib
 import pty
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -110,6 +111,36 @@ def whole(body):
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
+def make_certificate(directory, name, alternative_names):
+    """A certificate that signs itself, made by OpenSSL's own program."""
+    certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternative_names}",
+                    "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=PATIENCE)
+    return certificate, key
+
+
+class TlsWebServer(WebServer):
+    """The same over TLS. /cut ends the connection without TLS's own end."""
+
+    def __init__(self, certificate, key):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        super().__init__()
+
+    def url(self, path, host="127.0.0.1"):
+        return f"https://{host}:{self.port}{path}"
+
+    def serve(self, connection):
+        with contextlib.suppress(OSError):
+            super().serve(self.context.wrap_socket(connection, server_side=True))
+
+    def answer(self, connection, path, headers):
+        super().answer(connection, ["", "close"] if path[1] == "cut" else path, headers)
+        if path[1] != "cut":
+            connection.unwrap()
+
+
 class NameServer:
     """DNS for tests: names that end in .here are 127.0.0.1, those in .silent get no answer, all others do not exist."""
 
@@ -190,7 +221,7 @@ class OwnSite(FetchTest):
         self.assertIn("every page gave what its kind promises, in both runs", output)
         for words in ("one after another", "concurrently", "no such name", "connection refused", "timed out",
                       "malformed answer", "truncated answer", "closed without an answer", "too large",
-                      "too many redirects", "https is not supported yet"):
+                      "too many redirects", "TLS failed"):
             self.assertIn(words, output)
 
     def test_the_total_timeout_ends_it(self):
@@ -212,7 +243,8 @@ class Calls(FetchTest):
     def test_help(self):
         code, output, errors = fetch("--help")
         self.assertEqual((code, errors), (0, ""))
-        for option in ("--concurrency", "--timeout", "--total-timeout", "--output", "--dns", "--input", "--max-body"):
+        for option in ("--concurrency", "--timeout", "--total-timeout", "--output", "--dns", "--input", "--max-body",
+                       "--cacert", "--insecure"):
             self.assertIn(option, output)
 
     def test_a_wrong_call_exits_with_2_names_the_value_and_does_nothing(self):
@@ -233,6 +265,9 @@ class Calls(FetchTest):
                 (["--input", "/no/such/file"], "'/no/such/file'"),
                 (["--input", str(self.directory)], f"'{self.directory}'"),
                 (["--input"], "--input"),
+                (["--cacert", "/no/such/file", good], "'/no/such/file'"),
+                (["--cacert", str(file), good], f"'{file}'"),
+                (["--insecure=yes", good], "--insecure"),
                 (["--fast", good], "'--fast'"),
                 (["example.com", good], "'example.com'"),
                 (["gopher://h/", good], "'gopher'"),
@@ -318,14 +353,61 @@ class Answers(FetchTest):
         self.assertEqual([path.stat().st_size for path in out.iterdir()], [5])
 
 
+class Https(FetchTest):
+    def setUp(self):
+        super().setUp()
+        self.certificate, key = make_certificate(self.directory, "server", "DNS:localhost,DNS:secure.here,IP:127.0.0.1")
+        self.tls = TlsWebServer(self.certificate, key)
+        self.addCleanup(self.tls.close)
+        self.trusting = ("--cacert", str(self.certificate))
+
+    def test_bodies_come_through_tls(self):
+        self.check_one(self.tls.url("/size/1000000"), 0, "200", "1.00 MB", options=self.trusting)
+        self.check_one(self.tls.url("/chunks"), 0, "200", " 7 B", options=self.trusting)
+        self.check_one(self.tls.url("/close"), 0, "200", " 13 B", options=self.trusting)
+        self.check_one(self.tls.url("/host", "localhost"), 0, "200", options=self.trusting)
+
+    def test_a_redirect_may_lead_into_tls_and_out_of_it(self):
+        self.check_one(self.web.url("/redirect/" + self.tls.url("/size/7")), 0, "200", " 7 B", options=self.trusting)
+        self.check_one(self.tls.url("/redirect/" + self.web.url("/size/8")), 0, "200", " 8 B", options=self.trusting)
+
+    def test_a_name_of_a_chosen_name_server_is_the_name_that_is_verified(self):
+        dns = ("--dns", self.names.address)
+        self.check_one(self.tls.url("/", "secure.here"), 0, "200", options=(*self.trusting, *dns))
+        self.check_one(self.tls.url("/", "other.here"), 1, "FAIL", "not trusted", "not for other.here",
+                       options=(*self.trusting, *dns))
+
+    def test_a_server_that_nobody_vouches_for_is_not_trusted_unless_that_is_asked_for(self):
+        self.check_one(self.tls.url("/size/5"), 1, "FAIL", "not trusted", "self-signed certificate")
+        self.check_one(self.tls.url("/size/5"), 0, "200", " 5 B", options=("--insecure",))
+
+    def test_a_certificate_for_another_host_is_not_trusted(self):
+        certificate, key = make_certificate(self.directory, "other", "DNS:other.example")
+        other = TlsWebServer(certificate, key)
+        self.addCleanup(other.close)
+        self.check_one(other.url("/"), 1, "FAIL", "not trusted", "for other.example, not for 127.0.0.1",
+                       options=("--cacert", str(certificate)))
+
+    def test_a_body_that_is_cut_is_no_whole_body(self):
+        self.check_one(self.tls.url("/cut"), 1, "FAIL", "truncated answer", options=self.trusting)
+
+    def test_http_and_https_do_not_mix(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            def greet():
+                with listener.accept()[0] as client:
+                    client.sendall(b"220 mail.example ready\r\n")
+                    client.recv(10000)  # else the end would be a reset
+            threading.Thread(target=greet, daemon=True).start()
+            self.check_one("https://127.0.0.1:%d/" % listener.getsockname()[1], 1, "FAIL", "TLS failed", "wrong version number")
+        self.check_one(self.tls.url("/").replace("https:", "http:"), 1, "FAIL")
+
+
 class Failures(FetchTest):
     def test_each_has_its_words(self):
         self.check_one(self.web.url("/rubbish"), 1, "FAIL", "malformed answer")
         self.check_one(self.web.url("/truncated"), 1, "FAIL", "truncated answer", "9 of 100")
         self.check_one(self.web.url("/nothing"), 1, "FAIL", "closed without an answer")
         self.check_one(self.web.url("/reset"), 1, "FAIL", "connection lost")
-        self.check_one("https://127.0.0.1/", 1, "FAIL", "https is not supported yet")
-        self.check_one(self.web.url("/redirect/https://127.0.0.1/"), 1, "FAIL", "https is not supported yet")
         self.check_one(self.web.url("/redirect/http://a*b/"), 1, "FAIL", "malformed answer", "a*b")
 
     def test_nobody_listens(self):

@@ -27,7 +27,7 @@ std::string error_of(const arguments& given) {
 TEST_CASE("options: every option and its value arrive, in both spellings") {
     const fetch::options got = fetch::parse_options(
         {"--concurrency", "7", "--timeout=0.5", "--total-timeout", "1e2", "--max-body", "20k", "--output=out",
-         "--dns", "[::1]:5353", "--input", "-", "http://h/", "--", "http://i/"});
+         "--dns", "[::1]:5353", "--input", "-", "--cacert", "roots.pem", "--insecure", "http://h/", "--", "http://i/"});
     CHECK(got.concurrency == 7U);
     CHECK(got.timeout == std::chrono::milliseconds(500));
     CHECK(got.total_timeout == std::chrono::seconds(100));
@@ -36,6 +36,8 @@ TEST_CASE("options: every option and its value arrive, in both spellings") {
     CHECK(got.dns->host == "::1");
     CHECK(got.dns->port == 5353);
     CHECK(got.input == "-");
+    CHECK(got.cacert == "roots.pem");
+    CHECK(got.insecure);
     REQUIRE(got.urls.size() == 2);
     CHECK(got.urls[1].host == "i");
     CHECK_FALSE(got.demonstration());
