@@ -3,6 +3,8 @@
 //
 //   peer serve http|echo [HOST]        prints "port N"; until SIGTERM
 //   peer serve-unix http|echo PATH     prints "ready"; '@' in front: an abstract name
+//   peer serve-tls http|echo CERTIFICATE KEY [AUTHORITY]    with an authority: clients must show a certificate of it
+//   peer connect-tls PORT AUTHORITY LINES [CERTIFICATE KEY] sends a line at a time, prints what each brings; twice
 //   peer datagrams ENDPOINT            sends every datagram back; prints where it is bound
 //   peer connect ENDPOINT [BYTES]      sends so many bytes of text, then the end; prints what comes back
 //   peer send ENDPOINT TEXT            sends a datagram, prints the answer
@@ -136,6 +138,31 @@ void serve(const std::string& kind, const std::string& host) {
     until_told(std::move(s));
 }
 
+void serve_tls(const std::string& kind, weft::tls_context tls, const std::string& authority) {
+    tls.set_alpn_protocols({"http/1.1"});
+    if (!authority.empty()) {
+        tls.load_verify_locations(authority);
+        tls.set_verify_mode(weft::verify_mode::required);
+    }
+    weft::server s = weft::start_server(handler(kind), "127.0.0.1", 0, {.tls = &tls});
+    print("port " + std::to_string(s.endpoints().front().port()));
+    until_told(std::move(s));
+}
+
+/// A server that sends each line back in another form, and ends when it gets "CLOSE".
+void connect_tls(std::uint16_t port, weft::tls_context tls, std::size_t lines) {
+    for (int round = 0; round < 2; ++round) {
+        weft::stream s = weft::open_connection("127.0.0.1", port, {.tls = &tls, .server_name = "localhost"});
+        for (std::size_t i = 0; i < lines; ++i) {
+            s.write("line " + std::to_string(i) + '\n');
+            std::fputs(s.read_line().c_str(), stdout);
+        }
+        s.write("CLOSE\n");
+        s.read();   // throws unless TLS's own end comes
+        print(s.get_tls_info().version + (s.get_tls_info().resumed ? " resumed" : " new"));
+    }
+}
+
 void serve_unix(const std::string& kind, const std::string& path) {
     weft::server s = weft::start_unix_server(handler(kind), path);
     print("ready");
@@ -213,6 +240,13 @@ int run(const std::vector<std::string>& words) {
     if (words.size() < 2) return usage();
     if (command == "serve") serve(words[1], word(2, "127.0.0.1"));
     else if (command == "serve-unix") serve_unix(words[1], word(2, ""));
+    else if (command == "serve-tls") serve_tls(words[1], weft::tls_context::server(word(2, ""), word(3, "")), word(4, ""));
+    else if (command == "connect-tls") {
+        weft::tls_context tls = weft::tls_context::client(weft::trusted_roots::none);
+        tls.load_verify_locations(word(2, ""));
+        if (words.size() > 4) tls.load_cert_chain(words[4], word(5, ""));
+        connect_tls(static_cast<std::uint16_t>(number(words[1])), tls, number(word(3, "1")));
+    }
     else if (command == "datagrams") datagrams(weft::endpoint::parse(words[1]));
     else if (command == "connect") connect(weft::endpoint::parse(words[1]), number(word(2, "100")));
     else if (command == "send") send(weft::endpoint::parse(words[1]), word(2, ""));
