@@ -26,7 +26,7 @@ program_address address_of(detail::any_function function);
 /// In the worker; loads a library that is not there yet. Throws std::runtime_error if the module, or its code, is not there.
 detail::any_function function_at(const program_address& address);
 
-/// Whether the code that calls this stands in the program itself, not in a library.
+/// Whether it stands in the program itself, not in a library.
 bool in_the_program(detail::any_function function);
 
 }  // namespace weft::exec_layer

@@ -7,7 +7,8 @@
 //   A constructor of this file runs in every process. In a server it replaces the last entry of the program's own list of
 //   initializers (DT_INIT_ARRAY), which is the very last thing that the C library calls before main, by one that calls what
 //   stood there and then serves, for ever. The list is read entry by entry while it is run, by glibc and by musl alike. No other
-//   process is touched in any way but for one getenv.
+//   process is touched in any way but for a getenv and a dlsym. Where weft was loaded by dlopen, main would run before the
+//   constructor; so such a program is refused a pool, before anything is started.
 //
 // The server has one thread, so it can fork: a worker is there in a fraction of a millisecond, with the libraries loaded and
 // the program initialized. Only the server reaps its children; it tells the pool, which cannot (they are not its own).
@@ -54,7 +55,7 @@
 
 extern char** environ;
 
-/// Found by name from a library that was loaded together with the program, not from one that was loaded later.
+/// Looked up by name, to find out whether this library was loaded together with the program.
 extern "C" WEFT_API void weft_process_pool_server_mark();
 extern "C" void weft_process_pool_server_mark() {}
 
@@ -101,6 +102,7 @@ received_command receive_command(int control) noexcept {
 }
 
 [[noreturn]] void serve(int control) {
+    ::unsetenv(variable);   // what a job executes is no server
     ::prctl(PR_SET_NAME, "weft-server");
     sigset_t none, child;
     ::sigemptyset(&none);
@@ -159,6 +161,7 @@ received_command receive_command(int control) noexcept {
 // How a process becomes one.
 
 using initializer = void (*)(int, char**, char**);
+bool loaded_with_program = false;          // set by turn_aside: the program's initializers, and main, come after it
 initializer last_of_the_program = nullptr;   // of a server: what stood where serve_after_initialization stands now
 
 void serve_after_initialization(int argc, char** argv, char** environment) {
@@ -186,7 +189,18 @@ initializer* last_initializer() noexcept {
     return list == 0 || entries == 0 ? nullptr : reinterpret_cast<initializer*>(list) + (entries - 1);
 }
 
+/// For the constructor alone: a library that dlopen loads is not to be found in the program's own scope while it is initialized,
+/// not even with RTLD_GLOBAL.
+bool is_loaded_with_program() noexcept {
+    if (in_the_program(&weft_process_pool_server_mark)) return true;
+    void* program = ::dlopen(nullptr, RTLD_LAZY);
+    const bool found = program && ::dlsym(program, "weft_process_pool_server_mark");
+    if (program) ::dlclose(program);
+    return found;
+}
+
 __attribute__((constructor)) void turn_aside(int, char**, char**) {
+    loaded_with_program = is_loaded_with_program();
     const char* number = ::secure_getenv(variable);
     if (!number) return;
     int type = 0;
@@ -194,7 +208,7 @@ __attribute__((constructor)) void turn_aside(int, char**, char**) {
     if (number != std::to_string(control_number) ||
         ::getsockopt(control_number, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
         die("weft: WEFT_PROCESS_POOL is set, which weft alone does, for the server of a process pool; unset it\n");
-    ::unsetenv(variable);   // what a job executes is no server
+    if (!loaded_with_program) die("weft: the server of a process pool reached main; link the program itself with weft\n");
     ::fcntl(control_number, F_SETFD, FD_CLOEXEC);
     initializer* last = last_initializer();
     if (!last) die("weft: a process pool needs a dynamically linked program\n");
@@ -211,11 +225,9 @@ __attribute__((constructor)) void turn_aside(int, char**, char**) {
 // In the process that has the pool.
 
 void check_would_turn_aside() {
-    // A process that was to be a server and has come to main: weft was not loaded with the program. It must not go on.
+    // A process that was to be a server, and has come to main, must not start another one that would do the same.
     if (::getenv(variable)) die("weft: the server of a process pool reached main; link the program itself with weft\n");
-    const auto mark = &weft_process_pool_server_mark;
-    if (in_the_program(reinterpret_cast<detail::any_function>(&turn_aside))) return;
-    if (::dlsym(RTLD_DEFAULT, "weft_process_pool_server_mark") == reinterpret_cast<void*>(mark)) return;
+    if (loaded_with_program) return;
     throw std::runtime_error("process_pool_executor: weft was loaded after the program had started, so the program cannot be "
                              "its own worker; link it with weft");
 }
