@@ -56,7 +56,7 @@ namespace detail {
 /// The children of one task group and what has become of them.
 ///
 /// Invariants: all of it on the loop of the task that runs the body. children_ counts those that have not ended. Once
-/// aborting_, every child has been cancelled and none is added. The body's own request is request_; it is raised while the
+/// aborting_, every child has been cancelled and none is added; the first failure leads to that a turn later (failing_). The body's own request is request_; it is raised while the
 /// body runs, never while finish() waits: then nobody is there to be cut off.
 class WEFT_API group_core {
 public:
@@ -74,6 +74,9 @@ public:
 
 private:
     struct child;
+    struct failing;
+    void fail_soon() noexcept;
+    void fail() noexcept;
     void child_ended(child& c, task_core& t) noexcept;
     void abort() noexcept;
 
@@ -82,6 +85,7 @@ private:
     std::size_t children_ = 0;
     std::vector<std::exception_ptr> errors_;
     std::exception_ptr body_cancelled_;   // the `cancelled` that left the body
+    failing* failing_ = nullptr;          // in the run queue: a child has failed
     waiter* waiting_ = nullptr;
     gate gate_;                           // for waiting_: claims need one
     bool aborting_ = false;
@@ -126,8 +130,9 @@ private:
 
 /// Runs f(task_group&) in this fiber, then waits until every child has ended; returns what f returns.
 ///
-/// The first child that fails cancels its siblings and the body; then an exception_group of all failures is thrown, the
-/// body's own included, also for one. A child that ends cancelled on its own is no failure.
+/// The first child that fails cancels its siblings and the body, a turn later, so what runs in the same turn may fail, too;
+/// then an exception_group of all failures is thrown, the body's own included, also for one. A child that ends cancelled
+/// on its own is no failure.
 ///
 /// Suspends:      as f does, and until every child has ended.
 /// Cancellation:  of this task: cancels the children, waits for them, throws `cancelled`; if children failed, too, throws the

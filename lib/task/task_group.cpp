@@ -1,5 +1,7 @@
 #include <weft/task_group.hpp>
 
+#include <memory>
+#include <new>
 #include <typeinfo>
 
 #include <weft/error.hpp>
@@ -30,9 +32,24 @@ struct group_core::child : joiner {
     child* previous_child = nullptr;
 };
 
+/// What a first failure leads to, a turn later: siblings that run in the turn of the failure may fail, too, or be done.
+struct group_core::failing : kernel::callback {
+    explicit failing(group_core& g)
+        : callback([](callback& c) noexcept {
+              const std::unique_ptr<failing> self(static_cast<failing*>(&c));
+              if (!self->group) return;
+              self->group->failing_ = nullptr;
+              self->group->fail();
+          }),
+          group(&g) {}
+    group_core* group;   // null: it has ended before
+};
+
 group_core::group_core() : request_("with_task_group") {}
 
-group_core::~group_core() = default;   // finish() has waited for every child
+group_core::~group_core() {   // finish() has waited for every child
+    if (failing_) failing_->group = nullptr;
+}
 
 void group_core::check_open(const char* what) const {
     if (aborting_)
@@ -55,8 +72,12 @@ void group_core::add(task_core& t) {
     if (first_) first_->previous_child = c;
     first_ = c;
     ++children_;
-    if (!t.add_joiner(*c)) child_ended(*c, t);   // an eager child that has ended already
-    else if (aborting_) t.cancel({});            // an eager child in whose first turn the group was cancelled
+    if (!t.add_joiner(*c)) {   // an eager child that has ended already
+        child_ended(*c, t);
+        if (failing_) fail();
+    } else if (aborting_) {
+        t.cancel({});   // an eager child in whose first turn the group was cancelled
+    }
 }
 
 void group_core::child_ended(child& c, task_core& t) noexcept {
@@ -66,10 +87,7 @@ void group_core::child_ended(child& c, task_core& t) noexcept {
     --children_;
     if (t.error() && !t.cancelled()) {
         errors_.push_back(t.error());
-        if (!aborting_) {
-            abort();
-            if (body_running_) request_.raise();
-        }
+        if (!aborting_ && !failing_) fail_soon();
     }
     if (children_ == 0 && waiting_) {
         gate_lock lock(gate_);
@@ -78,6 +96,18 @@ void group_core::child_ended(child& c, task_core& t) noexcept {
         lock.leave();
         if (claimed) waiter::wake(*w);
     }
+}
+
+void group_core::fail_soon() noexcept {
+    failing_ = new (std::nothrow) failing(*this);
+    if (failing_) loop_state::current()->core.scheduler.ready(*failing_);
+    else fail();
+}
+
+void group_core::fail() noexcept {
+    if (aborting_) return;
+    abort();
+    if (body_running_) request_.raise();
 }
 
 void group_core::abort() noexcept {
