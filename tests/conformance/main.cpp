@@ -99,6 +99,10 @@ long now() {
     return static_cast<long>(std::chrono::duration_cast<std::chrono::seconds>(passed).count());
 }
 
+void pass_time(std::chrono::seconds time) {
+    weft_test::virtual_clock::pass(time);
+}
+
 void trace_reports(loop& of) {
     of.set_exception_handler([](loop&, const exception_context& context) {
         std::string message = context.message;

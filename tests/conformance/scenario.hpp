@@ -119,6 +119,8 @@ inline void turns(int count) {
 
 /// Seconds since the scenario began.
 long now();
+/// Lets time pass as if the caller had computed for so long.
+void pass_time(std::chrono::seconds time);
 /// Traces what the loop's exception handler is told; the main task's loop does so already.
 void trace_reports(loop& of);
 

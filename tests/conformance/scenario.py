@@ -139,6 +139,11 @@ def now():
     return asyncio.get_running_loop().time()
 
 
+def pass_time(seconds):
+    """Lets time pass as if the caller had computed for so long."""
+    asyncio.get_running_loop().now += seconds
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Its time stands still while anything can run, then jumps to the next deadline."""
 
