@@ -339,15 +339,11 @@ auto as_completed(std::initializer_list<H> tasks, std::chrono::duration<Rep, Per
     return detail::completion_range_of(tasks, detail::deadline_after(time));
 }
 
-/// Waits for a task as get does, but cancelling the waiter does not cancel the task.
+/// Waits for a task as get does, but cancelling the waiter does not cancel the task. Its exception is then left for others to
+/// take, and reported if nobody does.
 template <class T>
 T shield(task<T> t) {
-    try {
-        t.join();
-    } catch (const cancelled&) {
-        t.core()->mark_retrieved();   // nobody is left to take its exception
-        throw;
-    }
+    t.join();
     return std::move(t).get();
 }
 

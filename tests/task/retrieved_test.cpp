@@ -165,6 +165,20 @@ TEST_CASE_METHOD(fixture, "shield takes the exception") {
     CHECK(reports_after([](task<>& t) { CHECK_THROWS_AS(shield(t), std::runtime_error); }) == 0);
 }
 
+TEST_CASE_METHOD(fixture, "a shield that is cancelled before the task fails does not take the exception") {
+    CHECK(reports_after([](task<>&) {
+              auto failing = create_task([] {
+                  sleep(1ms);
+                  throw std::runtime_error("unheard");
+              });
+              auto waiter = create_task([&] { shield(failing); });
+              yield_now();
+              waiter.cancel();
+              waiter.join();
+              wait({failing});
+          }) == 2);
+}
+
 TEST_CASE_METHOD(fixture, "as_completed takes the exception") {
     CHECK(reports_after([](task<>& t) {
               for (auto& done : as_completed({t}))
