@@ -44,6 +44,8 @@ def play(command):
     except subprocess.TimeoutExpired as late:
         output, errors = late.stdout or b"", late.stderr or b""
         wrong = f"had not ended after {PATIENCE} seconds; killed"
+    except OSError as error:
+        return {}, f"could not be started: {error}"
     traces = {}
     lines = None
     for line in output.decode(errors="replace").splitlines():

@@ -137,6 +137,12 @@ class CompareTest(unittest.TestCase):
         three = two + PYTHON_HALF.replace("one", "three")
         self.assert_finds("three\nPython's half did not get that far", three, GOOD_WEFT + "=== three\nfirst\nsecond\n")
 
+    def test_a_program_that_is_not_there(self):
+        stage = self.stage(PYTHON_HALF, GOOD_WEFT)
+        status, output = stage.run(str(stage.root / "nowhere"), "topic")
+        self.assertEqual(status, 1, output)
+        self.assertIn("weft could not be started", output)
+
     def test_what_leaves_a_scenario_is_part_of_its_trace(self):
         half = PYTHON_HALF.replace('trace("second")', "raise ValueError()")
         self.assert_passes(half, "=== one\nfirst\nleft the scenario: misuse\n")

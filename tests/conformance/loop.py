@@ -213,13 +213,13 @@ async def _():
     trace("cancelled", second.cancelled())
 
 
-@scenario("a timer of no time, or less, runs in the next turn")
+@scenario("a timer of no time, or less, runs at once")
 async def _():
     loop = get_running_loop()
-    loop.call_later(0, trace, "zero")
-    loop.call_later(-1, trace, "negative")
-    await turns(2)
-    trace("at", now())
+    for seconds in (0, -1):
+        loop.call_later(1, trace, "later")
+        loop.call_later(seconds, lambda: trace("at once, at", now()))
+        await sleep(2)
 
 
 @scenario("run returns what its function returns, and throws what it throws")

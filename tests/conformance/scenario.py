@@ -166,6 +166,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self):
         return self.now
 
+    async def shutdown_default_executor(self, timeout=None):
+        """Without the time limit of newer Pythons: virtual time would be up before the threads have ended."""
+        await super().shutdown_default_executor()
+
 
 def report(loop, context):
     message = context["message"]

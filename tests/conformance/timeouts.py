@@ -474,7 +474,7 @@ async def _():
 @scenario(
     "wait_for: cancelled from outside in the turn in which the task ends",
     since=(3, 12),
-    source="documentation of asyncio.wait_for, changed in 3.12; test_asyncio.test_waitfor: test_wait_for_cancel_suppressed and others",
+    source="documentation of asyncio.wait_for, changed in 3.12; test_asyncio.test_waitfor",
     expected="""
         inner done true
         waiter: cancelled(won)
