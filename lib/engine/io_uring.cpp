@@ -17,7 +17,9 @@
 // a poll request reports the half-closed peer (EPOLLRDHUP) whether asked to or not, and would never come to rest.
 //
 // Rejected: receiving into provided buffers by multishot requests: what came ahead of its reader would be lost to
-// whoever uses the file otherwise (release(), MSG_PEEK, another process), and is copied once more.
+// whoever uses the file otherwise (release(), MSG_PEEK, another process), and is copied once more. Accepting by multishot
+// requests for the same reason: connections would be taken that nobody has asked for yet, which max_connections leaves in
+// the backlog, and which another process or loop at the same listener could serve; and without their addresses.
 
 #include <poll.h>
 #include <sys/epoll.h>
