@@ -11,6 +11,7 @@
 #include "bare_loop.hpp"
 #include "engine/open_files.hpp"
 #include "leak_check.hpp"
+#include "rounds.hpp"
 
 using namespace std::chrono_literals;
 using namespace weft_test;
@@ -149,7 +150,7 @@ TEST_CASE_METHOD(leak_check, "engine: a writer whose peer has finished sending w
 
 TEST_CASE_METHOD(leak_check, "engine: more fibers than the kernel takes requests at a time wait together") {
     bare_loop loop(64 * 1024);
-    constexpr int count = 3000;
+    const int count = rounds(6000);   // nor tells of at a time
     ends pipe = pipe_ends();
     int woken = 0;
     for (int i = 0; i < count; ++i)
