@@ -1,4 +1,4 @@
-// Every primitive under a storm: a thousand tasks in each of two loops, and a plain thread, wait for it, give up by time,
+// Every primitive under a storm: five thousand tasks in each of two loops, and a plain thread, wait for it, give up by time,
 // and are cancelled at random, also from the other loop, before and after what they wait for is handed to them.
 //
 // Each worker has a quota that it must fulfil, trying again after each cancellation and each timeout, and all quotas
@@ -32,6 +32,12 @@ unsigned seed() {
     }();
     return chosen;
 }
+
+/// Tasks in each loop.
+int crowd() { return weft_test::on_valgrind() ? 50 : 5000; }
+
+/// How much each worker has to do, where that is not the point.
+int quota_of(int plain) { return std::max(2, rounds(plain)); }
 
 bool one_in(random_numbers& random, unsigned n) { return random() % n == 0; }
 
@@ -133,9 +139,9 @@ bool lock_somehow(Mutex& m, random_numbers& random) {
 template <class Mutex>
 void exclude_each_other() {
     Mutex m;
-    storm s(rounds(1000));
+    storm s(crowd());
     long guarded = 0;
-    const int quota = 30;
+    const int quota = quota_of(12);
     s.run([&](random_numbers& random, int) {
         for (int i = 0; i < quota; ++i) {
             insist([&] { return lock_somehow(m, random); });
@@ -154,8 +160,8 @@ void exclude_each_other() {
 template <class Queue>
 void pass_items_on(std::ptrdiff_t maxsize) {
     Queue q(maxsize);
-    storm s(rounds(1000));
-    const int quota = 20;
+    storm s(crowd());
+    const int quota = quota_of(8);
     std::vector<std::atomic<int>> arrived(static_cast<std::size_t>(quota * s.workers()));
     s.run([&](random_numbers& random, int who) {
         int put = 0, got = 0;
@@ -172,13 +178,13 @@ void pass_items_on(std::ptrdiff_t maxsize) {
                 return true;
             }
             // Not without end: all could be putting, and nobody getting.
-            return q.try_put_for(item, 5ms);
+            return q.try_put_for(item, 200ms);
         };
         const auto get_one = [&] {
             std::optional<int> item;
             if (one_in(random, 3)) item = q.try_get_for(short_time(random));
             else if (put == quota && one_in(random, 2)) item = q.get();
-            else item = q.try_get_for(5ms);
+            else item = q.try_get_for(200ms);
             if (!item) return false;
             ++arrived[static_cast<std::size_t>(*item)];
             q.task_done();
@@ -206,10 +212,10 @@ TEST_CASE_METHOD(real_time, "stress: a shared_mutex's writers") { exclude_each_o
 
 TEST_CASE_METHOD(real_time, "stress: shared_mutex") {
     shared_mutex m;
-    storm s(rounds(1000));
+    storm s(crowd());
     std::atomic<int> readers{0}, writers{0}, mixed{0};
     s.run([&](random_numbers& random, int) {
-        for (int i = 0; i < 30; ++i) {
+        for (int i = 0; i < quota_of(12); ++i) {
             if (one_in(random, 4)) {
                 insist([&] { return lock_somehow(m, random); });
                 if (++writers != 1 || readers != 0) ++mixed;
@@ -237,10 +243,10 @@ TEST_CASE_METHOD(real_time, "stress: shared_mutex") {
 TEST_CASE_METHOD(real_time, "stress: semaphore") {
     const int permits = 7;
     bounded_semaphore s(permits);
-    storm workers(rounds(1000));
+    storm workers(crowd());
     std::atomic<int> inside{0}, too_many{0};
     workers.run([&](random_numbers& random, int) {
-        for (int i = 0; i < 30; ++i) {
+        for (int i = 0; i < quota_of(12); ++i) {
             insist([&] { return lock_somehow(s, random); });
             if (++inside > permits) ++too_many;
             if (one_in(random, 8)) uncancellable([] { yield_now(); });
@@ -256,9 +262,9 @@ TEST_CASE_METHOD(real_time, "stress: condition_variable") {
     mutex m;
     condition_variable changed;
     long tokens = 0;
-    storm s(rounds(1000));
+    storm s(crowd());
     s.run([&](random_numbers& random, int) {
-        for (int i = 0; i < 50; ++i) {
+        for (int i = 0; i < quota_of(16); ++i) {
             {
                 // As many tokens as are taken: a notification that is lost leaves a token and a waiter.
                 uncancellable([&] { m.lock(); });
@@ -339,7 +345,7 @@ TEST_CASE_METHOD(real_time, "stress: priority_queue") { pass_items_on<priority_q
 TEST_CASE_METHOD(real_time, "stress: queue, shut down in the midst of it") {
     // Nobody insists: what was put was got, or is still there.
     queue<int> q(16);
-    storm s(rounds(1000));
+    storm s(crowd());
     std::atomic<int> put{0}, got{0};
     s.run([&](random_numbers& random, int who) {
         try {
@@ -360,13 +366,13 @@ TEST_CASE_METHOD(real_time, "stress: queue, shut down in the midst of it") {
 }
 
 TEST_CASE_METHOD(real_time, "stress: event") {
-    std::array<event, 128> events;
-    storm s(rounds(1000));
+    std::array<event, 32> events;
+    storm s(crowd());
     std::atomic<int> false_alarms{0};
-    std::array<std::atomic<bool>, 128> happened{};
+    std::array<std::atomic<bool>, 32> happened{};
     s.run([&](random_numbers& random, int who) {
         for (std::size_t i = 0; i < events.size(); ++i) {
-            if (who == 0 || one_in(random, 500)) {
+            if (who == 0 || one_in(random, 2500)) {
                 if (who == 0) insist([] { return turns(3), true; });   // let the others wait first
                 happened[i] = true;
                 events[i].set();
@@ -383,8 +389,8 @@ TEST_CASE_METHOD(real_time, "stress: event") {
 }
 
 TEST_CASE_METHOD(real_time, "stress: latch") {
-    storm s(rounds(1000));
-    constexpr std::size_t count = 16;
+    storm s(crowd());
+    constexpr std::size_t count = 6;
     std::vector<std::unique_ptr<latch>> latches;
     for (std::size_t i = 0; i < count; ++i) latches.push_back(std::make_unique<latch>(s.workers()));
     std::array<std::atomic<int>, count> arrived{};
@@ -416,12 +422,12 @@ TEST_CASE_METHOD(real_time, "stress: barrier") {
     // once, and those who got none were cancelled, or broken off at the end.
     const std::ptrdiff_t parties = 5;
     barrier b(parties);
-    storm s(rounds(1000));
+    storm s(crowd());
     std::array<std::atomic<long>, parties> numbers{};
     std::atomic<long> without{0};
     std::atomic<int> running{s.workers()};
     s.run([&](random_numbers&, int) {
-        for (int i = 0; i < 30; ++i) {
+        for (int i = 0; i < quota_of(12); ++i) {
             try {
                 ++numbers[static_cast<std::size_t>(b.wait())];
             } catch (const cancelled&) {
@@ -446,18 +452,18 @@ TEST_CASE_METHOD(real_time, "stress: barrier") {
 }
 
 TEST_CASE_METHOD(real_time, "stress: future") {
-    constexpr std::size_t count = 64;
+    constexpr std::size_t count = 16;
     std::array<promise<int>, count> promises;
     std::array<shared_future<int>, count> futures;
     for (std::size_t i = 0; i < count; ++i) futures[i] = promises[i].get_future();
     std::array<std::atomic<bool>, count> given{};
     std::array<std::atomic<int>, count> outcomes{}, cancellations{};
     std::atomic<int> wrong{0};
-    storm s(rounds(1000));
+    storm s(crowd());
     s.run([&](random_numbers& random, int) {
         for (std::size_t i = 0; i < count; ++i) {
             shared_future<int> f = futures[i];
-            if (one_in(random, 300) && f.cancel()) ++outcomes[i], ++cancellations[i];
+            if (one_in(random, 1500) && f.cancel()) ++outcomes[i], ++cancellations[i];
             // Whoever comes first gives it; so nobody waits for ever.
             if (!given[i].exchange(true)) {
                 if (one_in(random, 2)) insist([] { return yield_now(), true; });
