@@ -1,0 +1,140 @@
+// The load: `load PORT CONNECTIONS SECONDS` keeps that many connections to 127.0.0.1:PORT busy, each with one message of 64 bytes
+// under way, and prints what came of it.
+//
+// One thread on epoll, a closed loop: a connection sends its next message when the answer to the last one has come. Writes
+// `begin` when all are connected and warm, `end` after SECONDS, then one line of JSON; who runs it reads the server's
+// processor time at these two moments.
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+using clock_type = std::chrono::steady_clock;
+
+constexpr std::size_t message_size = 64;
+constexpr auto warming = std::chrono::milliseconds(500);
+
+[[noreturn]] void fail(const char* what) {
+    std::fprintf(stderr, "load: %s: %s\n", what, std::strerror(errno));
+    std::exit(1);
+}
+
+struct connection {
+    int fd = -1;
+    std::size_t received = 0;   // of the answer that is under way
+    clock_type::time_point sent;
+};
+
+/// Latencies: sixteen steps to each doubling of a microsecond's eighth.
+class histogram {
+public:
+    void add(clock_type::duration latency) {
+        const auto ns = static_cast<std::uint64_t>(latency.count());
+        const unsigned doubling = 63 - static_cast<unsigned>(__builtin_clzll(ns | 128));
+        const std::uint64_t step = (ns >> (doubling > 4 ? doubling - 4 : 0)) & 15;
+        ++counts_[doubling * 16 + step];
+        ++total_;
+    }
+    double quantile(double q) const {
+        std::uint64_t left = static_cast<std::uint64_t>(q * static_cast<double>(total_));
+        for (std::size_t i = 0; i < counts_.size(); ++i) {
+            if (counts_[i] > left) return static_cast<double>((16 + i % 16) << (i / 16)) / 16 / 1000;
+            left -= counts_[i];
+        }
+        return 0;
+    }
+    std::uint64_t total() const { return total_; }
+
+private:
+    std::array<std::uint64_t, 64 * 16> counts_{};
+    std::uint64_t total_ = 0;
+};
+
+int connect_to(int port) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) fail("socket");
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<std::uint16_t>(port));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) < 0) fail("connect");
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
+}
+
+void send_message(connection& c) {
+    static const char message[message_size] = {};
+    c.sent = clock_type::now();
+    if (::send(c.fd, message, message_size, MSG_NOSIGNAL | MSG_DONTWAIT) != static_cast<ssize_t>(message_size)) fail("send");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 4) {
+        std::fprintf(stderr, "usage: load PORT CONNECTIONS SECONDS\n");
+        return 2;
+    }
+    rlimit files{};
+    ::getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+
+    std::vector<connection> connections(std::strtoul(argv[2], nullptr, 10));
+    const std::chrono::duration<double> length(std::atof(argv[3]));
+    const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
+    for (connection& c : connections) {
+        c.fd = connect_to(std::atoi(argv[1]));
+        epoll_event event{.events = EPOLLIN, .data = {.ptr = &c}};
+        if (::epoll_ctl(epoll, EPOLL_CTL_ADD, c.fd, &event) < 0) fail("epoll_ctl");
+    }
+    for (connection& c : connections) send_message(c);
+
+    histogram latencies;
+    const auto begin = clock_type::now() + warming;
+    const auto end = begin + std::chrono::duration_cast<clock_type::duration>(length);
+    bool counting = false;
+    for (;;) {
+        epoll_event events[512];
+        const int count = ::epoll_wait(epoll, events, 512, 1000);
+        const auto now = clock_type::now();
+        if (!counting && now >= begin) {
+            counting = true;
+            std::puts("begin");
+            std::fflush(stdout);
+        }
+        if (now >= end) break;
+        for (int i = 0; i < count; ++i) {
+            connection& c = *static_cast<connection*>(events[i].data.ptr);
+            char answer[message_size];
+            const ssize_t size = ::recv(c.fd, answer, message_size - c.received, MSG_DONTWAIT);
+            if (size <= 0) fail(size == 0 ? "the server closed a connection" : "recv");
+            c.received += static_cast<std::size_t>(size);
+            if (c.received < message_size) continue;
+            c.received = 0;
+            if (counting) latencies.add(clock_type::now() - c.sent);
+            send_message(c);
+        }
+    }
+    std::puts("end");
+    std::printf("{\"requests\": %llu, \"seconds\": %.3f, \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}\n",
+                static_cast<unsigned long long>(latencies.total()), length.count(), latencies.quantile(0.5),
+                latencies.quantile(0.99), latencies.quantile(0.999));
+    std::fflush(stdout);
+}

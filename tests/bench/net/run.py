@@ -1,0 +1,155 @@
+"""Echo servers side by side: `run.py BUILD [--connections 1,100,1000,10000] [--seconds S] [--passes N] [--only NAME,…]`.
+
+BUILD is the folder with the programs beside this file, built. Each server is pinned to one processor and the load to
+another; the servers take turns within a pass, so that a machine that changes its speed does so for all. What counts is the
+server's processor time for each request, its least over the passes: the load is as fast as one processor can be, and so are
+the requests per second; latencies are medians of the passes.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).parent
+SERVER_CPU, LOAD_CPU = "0", "1"
+
+
+def servers(build):
+    python = "/usr/bin/python3"
+    table = {
+        "weft epoll": ([build / "weft_echo"], {"WEFT_ENGINE": "epoll"}),
+        "weft io_uring": ([build / "weft_echo"], {"WEFT_ENGINE": "io_uring"}),
+        "weft sockets epoll": ([build / "weft_socket_echo"], {"WEFT_ENGINE": "epoll"}),
+        "weft sockets io_uring": ([build / "weft_socket_echo"], {"WEFT_ENGINE": "io_uring"}),
+        "bare epoll": ([build / "epoll_echo"], {}),
+        "bare io_uring": ([build / "uring_echo"], {}),
+        "Asio callbacks": ([build / "asio_callbacks_echo"], {}),
+        "Asio coroutines": ([build / "asio_coroutines_echo"], {}),
+        "libuv": ([build / "libuv_echo"], {}),
+        "Go": ([build / "go_echo"], {}),
+        "uvloop": ([python, HERE / "asyncio_echo.py", "uvloop"], {}),
+        "asyncio": ([python, HERE / "asyncio_echo.py"], {}),
+    }
+    return {name: entry for name, entry in table.items() if shutil.which(str(entry[0][0]))}
+
+
+def processor_seconds(pid):
+    """Of all threads, in nanoseconds' precision."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def resident_kib(pid):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("VmRSS:", "VmPTE:")))
+
+
+class Syscalls:
+    """Counts a process's system calls between begin() and end(), where perf can."""
+
+    def __init__(self, pid):
+        self.pid, self.perf = pid, None
+
+    def begin(self):
+        if not shutil.which("perf"):
+            return
+        self.out = tempfile.NamedTemporaryFile("r")
+        self.perf = subprocess.Popen(
+            ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o", self.out.name, "-p", str(self.pid)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def end(self):
+        if not self.perf:
+            return None
+        self.perf.send_signal(2)
+        self.perf.wait()
+        for line in self.out.read().splitlines():
+            if "raw_syscalls" in line and line.split(",")[0].isdigit():
+                return int(line.split(",")[0])
+        return None
+
+
+def measure(load, command, environment, connections, seconds, count_syscalls):
+    server = subprocess.Popen(["taskset", "-c", SERVER_CPU, *map(str, command)], stdout=subprocess.PIPE, text=True,
+                              env={**os.environ, **environment})
+    try:
+        port = server.stdout.readline().strip()
+        if not port:
+            return None
+        idle = resident_kib(server.pid)
+        client = subprocess.Popen(["taskset", "-c", LOAD_CPU, str(load), port, str(connections), str(seconds)],
+                                  stdout=subprocess.PIPE, text=True)
+        if client.stdout.readline() != "begin\n":
+            return None
+        syscalls = Syscalls(server.pid)
+        if count_syscalls:
+            syscalls.begin()
+        before, start = processor_seconds(server.pid), time.monotonic()
+        if client.stdout.readline() != "end\n":
+            return None
+        used, took = processor_seconds(server.pid) - before, time.monotonic() - start
+        calls = syscalls.end() if count_syscalls else None
+        memory = (resident_kib(server.pid) - idle) / connections
+        result = json.loads(client.stdout.readline())
+        client.wait()
+        requests = result["requests"]
+        if not requests:
+            return None
+        return {
+            "cpu": used / requests * 1e6, "rate": requests / took, "p50": result["p50"], "p99": result["p99"],
+            "p999": result["p999"], "memory": memory, "calls": None if calls is None else calls / requests,
+        }
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("--connections", default="1,100,1000,10000")
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--passes", type=int, default=3)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    if len(os.sched_getaffinity(0)) < 2:
+        sys.exit("run.py: needs two processors, one for the server and one for the load")
+
+    table = servers(options.build)
+    if options.only:
+        table = {name: table[name] for name in options.only.split(",")}
+    for connections in map(int, options.connections.split(",")):
+        results = {name: [] for name in table}
+        calls = {}
+        for number in range(options.passes + 1):   # the last one counts system calls, which disturbs the rest
+            for name, (command, environment) in table.items():
+                last = number == options.passes
+                one = measure(options.build / "load", command, environment, connections,
+                              min(options.seconds, 1) if last else options.seconds, last)
+                if one and last:
+                    calls[name] = one["calls"]
+                elif one:
+                    results[name].append(one)
+        print(f"\n{connections} connections   us CPU/request   requests/s      p50      p99    p99.9 us   syscalls/request   KiB/connection")
+        for name, passes in sorted(results.items(), key=lambda r: min((p["cpu"] for p in r[1]), default=1e9)):
+            if not passes:
+                print(f"{name:24} did not last")
+                continue
+            middle = {key: statistics.median(p[key] for p in passes) for key in ("rate", "p50", "p99", "p999", "memory")}
+            count = calls.get(name)
+            print(f"{name:24} {min(p['cpu'] for p in passes):10.2f}       {middle['rate']:10.0f} {middle['p50']:8.1f} "
+                  f"{middle['p99']:8.1f} {middle['p999']:8.1f}      {'-' if count is None else format(count, '10.2f'):>10}"
+                  f"        {middle['memory']:10.2f}", flush=True)
+
+
+main()
