@@ -39,6 +39,7 @@ bool registration::leave_waiter(direction way, waiter& w) noexcept {
 }
 
 void registration::ready(bool readable, bool writable) noexcept {
+    if (readable) expects_data = true;
     detail::wake_batch batch;
     gate_lock lock(gate_);
     for (waiter** place : {readable ? &reader_ : nullptr, writable ? &writer_ : nullptr}) {

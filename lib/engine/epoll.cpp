@@ -7,7 +7,12 @@
 //    fiber tries again.
 //  - A registration dies on its engine's thread only, or when its engine is gone; a batch of events being dealt with
 //    forgets it (epoll_set).
+//  - A receive that emptied its socket (a short read of TCP) is not followed by one in vain: until the next edge the socket is
+//    known to be empty, and the next receive parks at once.
 //  - Who was parked when the descriptor was closed finds the closed mark in its waiter and touches the descriptor no more.
+
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <system_error>
@@ -17,6 +22,7 @@
 #include "engine/epoll_set.hpp"
 #include "engine/file_pool.hpp"
 #include "engine/trying_engine.hpp"
+#include "kernel/park.hpp"
 #include "kernel/scheduler.hpp"
 
 namespace weft::engine_layer {
@@ -41,12 +47,39 @@ public:
 
     io_result perform(const file_call& call, const char* what) noexcept override { return files_.perform(call, what); }
 
+    io_result receive(descriptor& d, msghdr& message, int flags, time_point deadline) noexcept override {
+        constexpr int consuming = MSG_CMSG_CLOEXEC | MSG_NOSIGNAL;
+        if ((flags & ~consuming) != 0 || !d.registered || !d.registered->short_read_empties || !d.registered->belongs_to(*this))
+            return trying_engine::receive(d, message, flags, deadline);
+        if (kernel::cancellation_deliverable()) return io_result::cancelled();
+        std::size_t room = 0;
+        for (std::size_t i = 0; i < message.msg_iovlen; ++i) room += message.msg_iov[i].iov_len;
+        for (;;) {
+            if (d.file < 0) return io_result(-EBADF);
+            if (d.registered->expects_data) {
+                const ssize_t size = receive_now(d.file, message, flags);
+                if (size >= 0) {
+                    d.registered->expects_data = size == 0 || static_cast<std::size_t>(size) >= room;
+                    home().operation_done();
+                    return io_result(size);
+                }
+                if (errno == EINTR) continue;
+                if (errno != EAGAIN) return io_result(-errno);
+                d.registered->expects_data = false;
+            }
+            if (const io_result waited = wait_ready(d, direction::read, deadline, "recv"); !waited.ok()) return waited;
+        }
+    }
+
     int add(watch& w) noexcept override { return set_.add(w); }
     int modify(watch& w) noexcept override { return set_.modify(w); }
     void remove(watch& w) noexcept override { set_.remove(w); }
 
     int attach(registration& r) noexcept override {
         if (const int error = set_.add(r); error < 0) return error;
+        int protocol = 0;
+        socklen_t size = sizeof protocol;
+        r.short_read_empties = ::getsockopt(r.file, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
         r.enter(registrations_);
         return 0;
     }

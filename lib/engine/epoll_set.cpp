@@ -22,7 +22,7 @@ epoll_set::epoll_set() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
 epoll_set::~epoll_set() { ::close(epoll_); }
 
 int epoll_set::add(registration& r) noexcept {
-    epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.u64 = 0}};
+    epoll_event event{.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.u64 = 0}};
     event.data.ptr = &r;
     return ::epoll_ctl(epoll_, EPOLL_CTL_ADD, r.file, &event) < 0 ? -errno : 0;
 }
@@ -62,8 +62,10 @@ void epoll_set::dispatch(time_point deadline) noexcept {
             watch& w = *reinterpret_cast<watch*>(tagged & ~std::uint64_t{watch_tag});
             w.ready(w, event.events);
         } else {
-            reinterpret_cast<registration*>(tagged)->ready(event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR),
-                                                           event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR));
+            registration& r = *reinterpret_cast<registration*>(tagged);
+            if (event.events & EPOLLPRI) r.short_read_empties = false;
+            r.ready(event.events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR),
+                    event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR));
         }
     }
     batch_count_ = 0;

@@ -90,7 +90,7 @@ io_result trying_engine::receive(descriptor& d, msghdr& message, int flags, time
 
 io_result trying_engine::send(descriptor& d, const msghdr& message, int flags, time_point deadline) noexcept {
     return perform(d, direction::write, deadline, "send",
-                   [&](int fd) { return ::sendmsg(fd, &message, flags | MSG_NOSIGNAL); });
+                   [&](int fd) { return send_now(fd, message, flags | MSG_NOSIGNAL); });
 }
 
 io_result trying_engine::read(descriptor& d, void* to, std::size_t size, time_point deadline) noexcept {
@@ -116,6 +116,18 @@ io_result trying_engine::poll_fd(int fd, direction way, time_point deadline, con
     if (const io_result waited = wait_watched(fd, way, deadline, what); !waited.ok()) return waited;
     const ssize_t events = look(fd, way);
     return events >= 0 ? io_result(events) : io_result(way == direction::read ? POLLIN : POLLOUT);
+}
+
+ssize_t trying_engine::receive_now(int fd, msghdr& message, int flags) noexcept {
+    if (message.msg_iovlen != 1 || message.msg_name || message.msg_control) return ::recvmsg(fd, &message, flags);
+    const ssize_t size = ::recv(fd, message.msg_iov->iov_base, message.msg_iov->iov_len, flags & ~MSG_CMSG_CLOEXEC);
+    message.msg_flags = 0;
+    return size;
+}
+
+ssize_t trying_engine::send_now(int fd, const msghdr& message, int flags) noexcept {
+    if (message.msg_iovlen != 1 || message.msg_name || message.msg_control) return ::sendmsg(fd, &message, flags);
+    return ::send(fd, message.msg_iov->iov_base, message.msg_iov->iov_len, flags);
 }
 
 ssize_t trying_engine::look(int fd, direction way) noexcept {

@@ -26,6 +26,10 @@ protected:
     /// Suspends until it makes sense to try again; also at once. 0, or how the wait ended otherwise.
     virtual io_result wait_ready(descriptor&, direction, time_point deadline, const char* what) noexcept = 0;
 
+    /// recvmsg, of a stream, and sendmsg, by the shorter way where there is one buffer and nothing else.
+    static ssize_t receive_now(int fd, msghdr& message, int flags) noexcept;
+    static ssize_t send_now(int fd, const msghdr& message, int flags) noexcept;
+
     /// The poll(2) events that are there; -1 with errno EAGAIN: none.
     static ssize_t look(int fd, direction way) noexcept;
 

@@ -1,9 +1,8 @@
-// The load: `load PORT CONNECTIONS SECONDS` keeps that many connections to 127.0.0.1:PORT busy, each with one message of 64 bytes
-// under way, and prints what came of it.
+// The load: `load SERVER PORT CONNECTIONS SECONDS` keeps that many connections to 127.0.0.1:PORT busy, each with one message of 64
+// bytes under way, and prints one line of JSON. SERVER is the server's process, whose processor time is read.
 //
-// One thread on epoll, a closed loop: a connection sends its next message when the answer to the last one has come. Writes
-// `begin` when all are connected and warm, `end` after SECONDS, then one line of JSON; who runs it reads the server's
-// processor time at these two moments.
+// One thread on epoll, a closed loop: a connection sends its next message when the answer to the last one has come. It counts
+// for SECONDS, after half a second to get warm.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -20,6 +19,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <vector>
 
 namespace {
@@ -65,6 +67,26 @@ private:
     std::uint64_t total_ = 0;
 };
 
+/// What the system has counted for a process's threads, in nanoseconds.
+double processor_seconds(const std::string& process) {
+    double nanoseconds = 0;
+    for (const auto& thread : std::filesystem::directory_iterator("/proc/" + process + "/task")) {
+        double one = 0;
+        std::ifstream(thread.path() / "schedstat") >> one;
+        nanoseconds += one;
+    }
+    return nanoseconds * 1e-9;
+}
+
+/// Resident pages and page tables, in KiB.
+double resident_kib(const std::string& process) {
+    std::ifstream status("/proc/" + process + "/status");
+    double kib = 0;
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("VmRSS:") || line.starts_with("VmPTE:")) kib += std::stod(line.substr(6));
+    return kib;
+}
+
 int connect_to(int port) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) fail("socket");
@@ -87,8 +109,8 @@ void send_message(connection& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4) {
-        std::fprintf(stderr, "usage: load PORT CONNECTIONS SECONDS\n");
+    if (argc != 5) {
+        std::fprintf(stderr, "usage: load SERVER PORT CONNECTIONS SECONDS\n");
         return 2;
     }
     rlimit files{};
@@ -96,30 +118,41 @@ int main(int argc, char** argv) {
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
 
-    std::vector<connection> connections(std::strtoul(argv[2], nullptr, 10));
-    const std::chrono::duration<double> length(std::atof(argv[3]));
+    std::vector<connection> connections(std::strtoul(argv[3], nullptr, 10));
+    const std::chrono::duration<double> length(std::atof(argv[4]));
+    const double idle = resident_kib(argv[1]);
     const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
     for (connection& c : connections) {
-        c.fd = connect_to(std::atoi(argv[1]));
+        c.fd = connect_to(std::atoi(argv[2]));
         epoll_event event{.events = EPOLLIN, .data = {.ptr = &c}};
         if (::epoll_ctl(epoll, EPOLL_CTL_ADD, c.fd, &event) < 0) fail("epoll_ctl");
     }
     for (connection& c : connections) send_message(c);
 
     histogram latencies;
+    unsigned long long all = 0;   // with those before the beginning
     const auto begin = clock_type::now() + warming;
     const auto end = begin + std::chrono::duration_cast<clock_type::duration>(length);
     bool counting = false;
+    double used = 0;
+    clock_type::time_point start;
+    double took = 0;
+    double memory = 0;
     for (;;) {
         epoll_event events[512];
         const int count = ::epoll_wait(epoll, events, 512, 1000);
         const auto now = clock_type::now();
         if (!counting && now >= begin) {
             counting = true;
-            std::puts("begin");
-            std::fflush(stdout);
+            used = processor_seconds(argv[1]);
+            start = clock_type::now();
         }
-        if (now >= end) break;
+        if (now >= end) {
+            used = processor_seconds(argv[1]) - used;
+            memory = (resident_kib(argv[1]) - idle) / static_cast<double>(connections.size());
+            took = std::chrono::duration<double>(clock_type::now() - start).count();
+            break;
+        }
         for (int i = 0; i < count; ++i) {
             connection& c = *static_cast<connection*>(events[i].data.ptr);
             char answer[message_size];
@@ -128,13 +161,13 @@ int main(int argc, char** argv) {
             c.received += static_cast<std::size_t>(size);
             if (c.received < message_size) continue;
             c.received = 0;
+            ++all;
             if (counting) latencies.add(clock_type::now() - c.sent);
             send_message(c);
         }
     }
-    std::puts("end");
-    std::printf("{\"requests\": %llu, \"seconds\": %.3f, \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}\n",
-                static_cast<unsigned long long>(latencies.total()), length.count(), latencies.quantile(0.5),
+    std::printf("{\"requests\": %llu, \"all\": %llu, \"used\": %.6f, \"seconds\": %.6f, \"memory\": %.3f, \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}\n",
+                static_cast<unsigned long long>(latencies.total()), all, used, took, memory, latencies.quantile(0.5),
                 latencies.quantile(0.99), latencies.quantile(0.999));
     std::fflush(stdout);
 }

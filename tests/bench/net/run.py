@@ -40,21 +40,8 @@ def servers(build):
     return {name: entry for name, entry in table.items() if shutil.which(str(entry[0][0]))}
 
 
-def processor_seconds(pid):
-    """Of all threads, in nanoseconds' precision."""
-    total = 0
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
-
-
-def resident_kib(pid):
-    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("VmRSS:", "VmPTE:")))
-
-
 class Syscalls:
-    """Counts a process's system calls between begin() and end(), where perf can."""
+    """Counts a process's system calls from begin(), before its first connection, to end(), where perf can."""
 
     def __init__(self, pid):
         self.pid, self.perf = pid, None
@@ -66,6 +53,7 @@ class Syscalls:
         self.perf = subprocess.Popen(
             ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o", self.out.name, "-p", str(self.pid)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.5)   # until it counts
 
     def end(self):
         if not self.perf:
@@ -85,28 +73,23 @@ def measure(load, command, environment, connections, seconds, count_syscalls):
         port = server.stdout.readline().strip()
         if not port:
             return None
-        idle = resident_kib(server.pid)
-        client = subprocess.Popen(["taskset", "-c", LOAD_CPU, str(load), port, str(connections), str(seconds)],
-                                  stdout=subprocess.PIPE, text=True)
-        if client.stdout.readline() != "begin\n":
-            return None
         syscalls = Syscalls(server.pid)
         if count_syscalls:
             syscalls.begin()
-        before, start = processor_seconds(server.pid), time.monotonic()
-        if client.stdout.readline() != "end\n":
-            return None
-        used, took = processor_seconds(server.pid) - before, time.monotonic() - start
+        client = subprocess.Popen(
+            ["taskset", "-c", LOAD_CPU, str(load), str(server.pid), port, str(connections), str(seconds)],
+            stdout=subprocess.PIPE, text=True)
+        line = client.stdout.readline()
         calls = syscalls.end() if count_syscalls else None
-        memory = (resident_kib(server.pid) - idle) / connections
-        result = json.loads(client.stdout.readline())
-        client.wait()
+        if client.wait() != 0 or not line:
+            return None
+        result = json.loads(line)
         requests = result["requests"]
         if not requests:
             return None
         return {
-            "cpu": used / requests * 1e6, "rate": requests / took, "p50": result["p50"], "p99": result["p99"],
-            "p999": result["p999"], "memory": memory, "calls": None if calls is None else calls / requests,
+            "cpu": result["used"] / requests * 1e6, "rate": requests / result["seconds"], "p50": result["p50"], "p99": result["p99"],
+            "p999": result["p999"], "memory": result["memory"], "calls": None if calls is None else calls / result["all"],
         }
     finally:
         server.kill()
