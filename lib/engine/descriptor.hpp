@@ -66,8 +66,8 @@ public:
     bool expects_data = true;
     /// A stream socket, as io_uring's engine finds out.
     bool stream = false;
-    /// TCP without urgent data, as epoll's engine finds out: a short read has emptied it, and what comes later is an edge. (Of a
-    /// Unix socket a read ends where descriptors were sent, of TCP where urgent data stood.)
+    /// TCP before its end and without urgent data, as epoll's engine finds out: a short read has emptied it, and what comes later
+    /// is an edge. (Of a Unix socket a read ends where descriptors were sent, of TCP where urgent data stood.)
     bool short_read_empties = false;
 
 private:

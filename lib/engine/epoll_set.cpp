@@ -63,7 +63,8 @@ void epoll_set::dispatch(time_point deadline) noexcept {
             w.ready(w, event.events);
         } else {
             registration& r = *reinterpret_cast<registration*>(tagged);
-            if (event.events & EPOLLPRI) r.short_read_empties = false;
+            // The end, told together with the last bytes, is told once: from here on every read is tried.
+            if (event.events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) r.short_read_empties = false;
             r.ready(event.events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR),
                     event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR));
         }
