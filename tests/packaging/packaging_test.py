@@ -60,7 +60,8 @@ def shared(arguments, folder):
     for archive in libraries.glob("*.a"):
         archive.unlink()
     flags = pkg_config("--cflags", "--libs")
-    private = [flag for flag in flags if "boost" in flag or "cares" in flag or "uring" in flag]
+    private = [flag for flag in flags
+               if "boost" in flag or "cares" in flag or "uring" in flag or flag in ("-lssl", "-lcrypto")]
     assert not private, f"{private}: what weft uses inside is no business of its users"
     run(compile_outside(arguments, folder, flags), LD_LIBRARY_PATH=str(libraries))
 
