@@ -164,6 +164,16 @@ void loop_state::report_from_anywhere(std::uint64_t serial, exception_context co
         if_open(serial, [&](loop_state& s) { s.facade.call_soon_threadsafe(tell, std::ref(s)); });
 }
 
+bool left_idle_wait(const std::exception_ptr& error) noexcept {
+    try {
+        std::rethrow_exception(error);
+    } catch (const cancelled& c) {
+        return c.idle();
+    } catch (...) {
+        return false;
+    }
+}
+
 std::string describe_exception(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
