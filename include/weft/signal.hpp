@@ -9,10 +9,12 @@
 
 namespace weft {
 
+namespace engine_layer {
+class signal_receiver;
+}
 namespace detail {
-struct signal_receiver;
 struct WEFT_API signal_receiver_closer {
-    void operator()(signal_receiver* r) const noexcept;
+    void operator()(engine_layer::signal_receiver* r) const noexcept;
 };
 }  // namespace detail
 
@@ -39,7 +41,7 @@ public:
     int wait();
 
 private:
-    std::unique_ptr<detail::signal_receiver, detail::signal_receiver_closer> receiver_;
+    std::unique_ptr<engine_layer::signal_receiver, detail::signal_receiver_closer> receiver_;
 };
 
 }  // namespace weft
