@@ -28,6 +28,17 @@ public:
         return r;
     }
 
+    /// The entry with this number, counted from the front, becomes the first one.
+    void bring_forward(std::size_t number) noexcept {
+        if (number == 0) return;
+        runnable* before = first_;
+        while (--number > 0) before = before->next;
+        runnable& r = *before->next;
+        before->next = r.next;
+        if (!r.next) end_ = &before->next;
+        push_front(r);
+    }
+
 private:
     runnable* first_ = nullptr;
     runnable** end_ = &first_;

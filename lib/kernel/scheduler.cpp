@@ -276,6 +276,7 @@ void scheduler::start_now(job& j) noexcept {
     }
     assign(*worker, j);
     queue_.push_front(*running_);
+    started_eagerly_ = running_;
     switch_to(*worker);
 }
 

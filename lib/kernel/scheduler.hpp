@@ -33,6 +33,7 @@
 #include "kernel/boost_bridge.hpp"
 #include "kernel/fiber.hpp"
 #include "kernel/inbox.hpp"
+#include "kernel/order.hpp"
 #include "kernel/run_queue.hpp"
 #include "kernel/sanitizers.hpp"
 #include "kernel/stack_pool.hpp"
@@ -88,6 +89,10 @@ public:
     // For the loop, on its own stack.
     /// Runs what is ready until the queue is empty or `budget` switches have been made.
     void run_ready(int budget) noexcept;
+    /// What run_ready will begin with; null if nothing is ready.
+    runnable* next_ready() const noexcept { return queue_.front(); }
+    /// Lets `choose` decide what run_ready will begin with.
+    void choose_next(order_function choose) noexcept;
     /// Takes the callbacks out of what is ready, for a loop that closes.
     void drop_callbacks() noexcept;
     /// Fires the timers that are due.
@@ -161,6 +166,7 @@ private:
     fiber* idle_ = nullptr;                                // workers without a job, last used first, default stacks
     std::size_t idle_count_ = 0;
     unsigned operations_ = 0;
+    const runnable* started_eagerly_ = nullptr;            // started an eager job last; if it is first in the queue, it goes on next
     fiber own_stack_;
     fiber dispatcher_;
     fiber* sanitizer_pending_ = nullptr;                   // switched to, and the sanitizer not told yet that it arrived

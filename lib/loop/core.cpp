@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "kernel/clock.hpp"
+#include "kernel/order.hpp"
+#include "loop/embedding.hpp"
 
 namespace weft::loop_layer {
 namespace {
@@ -64,20 +66,34 @@ void core::close() noexcept {
     if (!engine) return;
     scheduler.enter();
     scheduler.close_notify();
+    host.reset();
     engine.reset();                   // from here on nobody finds the engine, and so the mailbox, through a descriptor
     scheduler.engine = nullptr;
     scheduler.mailbox().deliver();    // registrations that other threads retired
     scheduler.leave();
 }
 
-void core::turn(detail::time_point latest) noexcept {
+bool core::turn(detail::time_point latest) noexcept {
     scheduler.mailbox().deliver();
     detail::time_point now = detail::time_point::min();
     if (scheduler.next_deadline() != detail::time_point::max()) scheduler.fire_timers(now = detail::now());
-    scheduler.run_ready(turn_budget);
+    const bool found = scheduler.anything_ready();
+    if (observer || kernel::installed_order.load(std::memory_order_relaxed)) [[unlikely]] run_stepwise();
+    else scheduler.run_ready(turn_budget);
     scheduler.serve_boost(now);
     if (std::exchange(awake_, false) || scheduler.anything_ready()) engine->wait(detail::time_point::min());
     else sleep(latest);
+    return found;
+}
+
+void core::run_stepwise() noexcept {
+    for (int step = 0; step < turn_budget && scheduler.anything_ready(); ++step) {
+        if (auto order = kernel::installed_order.load(std::memory_order_relaxed)) scheduler.choose_next(order);
+        step_observer* told = observer;   // what runs may take it away
+        if (told) told->before(*told, *scheduler.next_ready());
+        scheduler.run_ready(1);
+        if (told) told->after(*told);
+    }
 }
 
 void core::sleep(detail::time_point latest) noexcept {
