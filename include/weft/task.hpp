@@ -167,12 +167,16 @@ private:
 namespace detail {
 
 template <class F, class... A>
-auto make_task(const spawn_options* options, const char* what, F&& f, A&&... arguments) {
+auto make_task_at(call_site where, const spawn_options* options, const char* what, F&& f, A&&... arguments) {
     require_loop(what);
     auto* state = new task_state<F, A...>(std::forward<F>(f), std::forward<A>(arguments)...);
     task<task_value_t<F, A...>> made(state);
-    spawn(*state, options, what);
+    spawn(*state, options, what, where);
     return made;
+}
+template <class F, class... A>
+auto make_task(const spawn_options* options, const char* what, F&& f, A&&... arguments) {
+    return make_task_at({}, options, what, std::forward<F>(f), std::forward<A>(arguments)...);
 }
 
 }  // namespace detail
@@ -180,15 +184,46 @@ auto make_task(const spawn_options* options, const char* what, F&& f, A&&... arg
 /// Starts f(arguments…), decay-copied as by std::thread, as a task of this thread's loop. It first runs in the loop's next
 /// turn, in order of creation (asyncio.create_task).
 ///
+/// With up to two arguments reports about the task name the file and the line of this call, with more the address.
+///
 /// Errors: no_running_loop. No memory for a stack is not thrown here: it is the task's exception.
 /// Loop-local.
+template <class F>
+    requires(!std::is_same_v<std::decay_t<F>, task_options> && std::is_invocable_v<std::decay_t<F>>)
+auto create_task(F&& f, detail::source_location where = detail::source_location::current())
+    -> task<detail::task_value_t<F>> {
+    return detail::make_task_at(detail::call_site::of(where), nullptr, "create_task", std::forward<F>(f));
+}
+template <class F, class A>
+    requires(!std::is_same_v<std::decay_t<F>, task_options> && std::is_invocable_v<std::decay_t<F>, std::decay_t<A>>)
+auto create_task(F&& f, A&& argument, detail::source_location where = detail::source_location::current())
+    -> task<detail::task_value_t<F, A>> {
+    return detail::make_task_at(detail::call_site::of(where), nullptr, "create_task", std::forward<F>(f),
+                                std::forward<A>(argument));
+}
+template <class F, class A, class B>
+    requires(!std::is_same_v<std::decay_t<F>, task_options> &&
+             std::is_invocable_v<std::decay_t<F>, std::decay_t<A>, std::decay_t<B>>)
+auto create_task(F&& f, A&& first, B&& second, detail::source_location where = detail::source_location::current())
+    -> task<detail::task_value_t<F, A, B>> {
+    return detail::make_task_at(detail::call_site::of(where), nullptr, "create_task", std::forward<F>(f),
+                                std::forward<A>(first), std::forward<B>(second));
+}
 template <class F, class... A>
-    requires(!std::is_same_v<std::decay_t<F>, task_options> && std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>)
+    requires(sizeof...(A) > 2 && !std::is_same_v<std::decay_t<F>, task_options> &&
+             std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>)
 auto create_task(F&& f, A&&... arguments) -> task<detail::task_value_t<F, A...>> {
     return detail::make_task(nullptr, "create_task", std::forward<F>(f), std::forward<A>(arguments)...);
 }
+template <class F>
+    requires std::is_invocable_v<std::decay_t<F>>
+auto create_task(task_options options, F&& f, detail::source_location where = detail::source_location::current())
+    -> task<detail::task_value_t<F>> {
+    const detail::spawn_options chosen{&options.name, options.stack_size, options.eager};
+    return detail::make_task_at(detail::call_site::of(where), &chosen, "create_task", std::forward<F>(f));
+}
 template <class F, class... A>
-    requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+    requires(sizeof...(A) > 0 && std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>)
 auto create_task(task_options options, F&& f, A&&... arguments) -> task<detail::task_value_t<F, A...>> {
     const detail::spawn_options chosen{&options.name, options.stack_size, options.eager};
     return detail::make_task(&chosen, "create_task", std::forward<F>(f), std::forward<A>(arguments)...);

@@ -2,7 +2,6 @@
 
 /// All of weft, except HTTP, the hooks and the test kit.
 
-#include <weft/cancel_scope.hpp>
 #include <weft/cancellation.hpp>
 #include <weft/context_var.hpp>
 #include <weft/dns.hpp>
@@ -12,12 +11,12 @@
 #include <weft/file.hpp>
 #include <weft/gather.hpp>
 #include <weft/loop.hpp>
+#include <weft/loop_group.hpp>
 #include <weft/pipe.hpp>
 #include <weft/process.hpp>
 #include <weft/run.hpp>
 #include <weft/signal.hpp>
 #include <weft/socket.hpp>
-#include <weft/stop_token.hpp>
 #include <weft/stream.hpp>
 #include <weft/sync.hpp>
 #include <weft/task.hpp>

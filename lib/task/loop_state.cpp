@@ -42,14 +42,6 @@ loop_layer::engine_choice choice_of(engine e) {
     throw std::invalid_argument("run_options::io_engine=" + std::to_string(static_cast<int>(e)) + ": no such engine");
 }
 
-std::string readable(const char* mangled) {
-    int status = 0;
-    char* text = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
-    std::string name = text ? text : mangled;
-    std::free(text);
-    return name;
-}
-
 }  // namespace
 
 loop_state::loop_state(const run_options& o)
@@ -57,27 +49,38 @@ loop_state::loop_state(const run_options& o)
       core(o.stack_size, choice_of(o.io_engine)),
       facade(*this),
       serial(enter_directory(*this)),
-      debug(o.debug) {
+      thread(kernel::this_thread().id) {
     core.scheduler.loop = this;
+    set_debug(o.debug);
 }
 
 loop_state::~loop_state() { close(); }
 
+void loop_state::refuse_tasks() noexcept {
+    std::lock_guard lock(loops().mutex);
+    takes_tasks = false;
+}
+
+void loop_state::leave_directory() noexcept {
+    std::lock_guard lock(loops().mutex);
+    loops().open.erase(serial);
+}
+
 void loop_state::close() {
     if (closed) return;
-    {
-        std::lock_guard lock(loops().mutex);
-        loops().open.erase(serial);
-    }
+    leave_directory();
     // What other threads posted until now: calls that will not run any more.
     core.scheduler.enter();
-    core.scheduler.mailbox().deliver();
-    while (first_pending) {
-        // Out of every queue and list before the first is freed: what a function's end schedules comes in the next round.
+    // What is freed here may schedule and start more: that is freed, or ended before it has begun, in the next round.
+    while (core.scheduler.mailbox().deliver() || first_pending || first_task || descriptors || signals) {
+        closing = true;
+        std::exchange(descriptors, nullptr).reset();
+        std::exchange(signals, nullptr).reset();
+        // Out of every queue and list before the first is freed.
         std::vector<std::shared_ptr<handle_state>> dropped;
         core.scheduler.drop_callbacks();
         while (handle_state* h = first_pending) {
-            h->cancelled = true;
+            h->cancelled.store(true, std::memory_order_relaxed);
             core.scheduler.timers().remove(*h);
             h->leave();
             h->loop = nullptr;
@@ -87,6 +90,7 @@ void loop_state::close() {
             h->f = nullptr;
             h->values.clear();
         }
+        while (first_task) core.turn();
     }
     main_context.clear();
     core.scheduler.leave();
@@ -102,15 +106,82 @@ bool loop_state::if_open(std::uint64_t serial, const std::function<void(loop_sta
     return true;
 }
 
-void loop_state::add(task_core& t) noexcept {
+void loop_state::enter(const char* call) {
+    if (closed) throw invalid_state(std::string(call) + ": the loop is closed");
+    if (kernel::scheduler::current())
+        throw std::logic_error(std::string(call) +
+                               ": a loop is running on this thread already; call the function, or create_task it");
+    if (!on_its_thread()) throw std::logic_error(std::string(call) + ": the loop was made by another thread, and runs only there");
+    core.scheduler.enter();
+    if (core.host) core.host->entering();
+    running.store(true, std::memory_order_relaxed);
+}
+
+void loop_state::leave() noexcept {
+    running.store(false, std::memory_order_relaxed);
+    if (core.host) core.host->leaving();
+    core.scheduler.leave();
+}
+
+void loop_state::stop() noexcept {
+    stopping.store(true, std::memory_order_relaxed);
+    if (on_its_thread()) core.do_not_sleep();
+    else core.scheduler.mailbox().ring();
+}
+
+std::shared_ptr<handle_state> loop_state::schedule(std::function<void()> f) {
+    auto h = std::make_shared<handle_state>(*this, std::move(f));
+    h->self = h;
+    h->enter();
+    core.scheduler.ready(*h);
+    scheduled();
+    return h;
+}
+
+std::shared_ptr<handle_state> loop_state::post(std::function<void()> f) {
+    auto h = std::make_shared<handle_state>(*this, std::move(f));
+    h->self = h;
+    core.scheduler.mailbox().post(*h);
+    return h;
+}
+
+void loop_state::set_debug(bool on) noexcept {
+    debug.store(on, std::memory_order_relaxed);
+    core.observer = on ? &debugging : nullptr;
+}
+
+namespace {
+
+std::atomic<std::uint64_t> id_blocks{0};   // relaxed: ids only need to differ
+
+}  // namespace
+
+void loop_state::number(task_core& t) noexcept {
     if (next_id == last_id) {
-        static std::atomic<std::uint64_t> blocks{0};   // relaxed: ids only need to differ
-        next_id = blocks.fetch_add(id_block, std::memory_order_relaxed);
+        next_id = id_blocks.fetch_add(id_block, std::memory_order_relaxed);
         last_id = next_id + id_block;
     }
     t.id_ = ++next_id;
     t.home_ = this;
     t.loop_serial_ = serial;
+}
+
+void loop_state::number_from_anywhere(task_core& t) noexcept {
+    if (loop_state* here = current()) {
+        here->number(t);
+    } else {
+        // A block for those who have no loop.
+        static std::mutex mutex;
+        static std::uint64_t next = 0, last = 0;
+        const std::lock_guard lock(mutex);
+        if (next == last) last = (next = id_blocks.fetch_add(id_block, std::memory_order_relaxed)) + id_block;
+        t.id_ = ++next;
+    }
+    t.home_ = this;
+    t.loop_serial_ = serial;
+}
+
+void loop_state::add(task_core& t) noexcept {
     t.previous_ = last_task;
     t.next_ = nullptr;
     (last_task ? last_task->next_ : first_task) = &t;
@@ -133,7 +204,9 @@ std::vector<task_handle> loop_state::tasks() const {
     return all;
 }
 
-void loop_state::report(const exception_context& context) noexcept {
+void loop_state::report(const exception_context& reported) noexcept {
+    exception_context context = reported;
+    if (context.task && context.created_at.empty()) context.created_at = context.task.core()->created_at().describe();
     if (!exception_handler) return print_exception(context);
     try {
         auto handler = exception_handler;   // it may replace itself
@@ -159,20 +232,19 @@ void loop_state::report_from_anywhere(std::uint64_t serial, exception_context co
         s.report(report->context);
     };
     if (loop_state* here = current(); here && here->serial == serial)
-        here->facade.call_soon(tell, std::ref(*here));
+        here->schedule([tell, here] { tell(*here); });
     else
-        if_open(serial, [&](loop_state& s) { s.facade.call_soon_threadsafe(tell, std::ref(s)); });
+        if_open(serial, [&](loop_state& s) { s.post([tell, &s] { tell(s); }); });
 }
 
-bool left_idle_wait(const std::exception_ptr& error) noexcept {
-    try {
-        std::rethrow_exception(error);
-    } catch (const cancelled& c) {
-        return c.idle();
-    } catch (...) {
-        return false;
-    }
+end_watch::end_watch(loop_state& s, const task_handle& t) : loop_(s), task_(*t.core()) {
+    completed = [](joiner& j, task_core&, const gate_lock&, wake_batch&) noexcept {
+        static_cast<end_watch&>(j).loop_.core.do_not_sleep();
+    };
+    task_.add_joiner(*this);
 }
+
+end_watch::~end_watch() { task_.remove_joiner(*this); }
 
 std::string describe_exception(const std::exception_ptr& error) {
     try {
@@ -188,8 +260,11 @@ std::string describe_exception(const std::exception_ptr& error) {
 }
 
 void print_exception(const exception_context& context) noexcept {
+    std::string where = context.created_at;
+    if (where.empty() && context.task) where = context.task.core()->created_at().describe();
     std::string text = "weft: " + context.message;
-    if (context.task) text += " (task '" + context.task.name() + "')";
+    if (context.task) text += " (task '" + context.task.name() + "'" + (where.empty() ? ")" : ", created at " + where + ")");
+    else if (!where.empty()) text += " (created at " + where + ")";
     if (context.exception) text += ": " + describe_exception(context.exception);
     text += '\n';
     std::fputs(text.c_str(), stderr);

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <stop_token>
 #include <vector>
 
 #include <weft/detail/task_core.hpp>
@@ -17,30 +16,21 @@
 #include <weft/run.hpp>
 
 #include "loop/core.hpp"
+#include "loop/embedding.hpp"
+#include "task/debug_mode.hpp"
+#include "task/descriptor_callbacks.hpp"
+#include "task/handle_state.hpp"
+#include "task/signal_callbacks.hpp"
 
 namespace weft::detail {
-
-/// A scheduled callback: in the run queue, in the timer queue, or on its way from another thread. Holds itself until it
-/// has run or was cancelled by the loop's end.
-struct handle_state : kernel::callback, kernel::timer, message {
-    handle_state(loop_state& s, std::function<void()> f);
-
-    void enter() noexcept;   // into the loop's list of pending ones
-    void leave() noexcept;
-
-    loop_state* loop;
-    std::function<void()> f;
-    context values = context::copy_of_current();   // it runs with its creator's
-    std::shared_ptr<handle_state> self;
-    handle_state* next_pending = nullptr;
-    handle_state* previous_pending = nullptr;
-    bool pending = false;
-    bool cancelled = false;
-};
 
 struct loop_state {
     explicit loop_state(const run_options& options);
     ~loop_state();
+    /// From here on tasks that other threads bring are refused: or they could keep it from ever closing.
+    void refuse_tasks() noexcept;
+    /// From here on other threads do not find it.
+    void leave_directory() noexcept;
     /// Frees what is scheduled and gives the engine back. The state itself stays, for those who ask whether the loop is closed.
     void close();
 
@@ -52,6 +42,29 @@ struct loop_state {
     /// Calls f(loop) if the loop with this serial number is not closed; f runs under the directory's mutex and must be short.
     static bool if_open(std::uint64_t serial, const std::function<void(loop_state&)>& f);
 
+    /// A run begins, in this thread. Throws std::logic_error naming the call where a loop runs already, or on another thread
+    /// than the one that made the loop; invalid_state if it is closed.
+    void enter(const char* call);
+    void leave() noexcept;
+    /// Has the loop leave its run after this turn; any thread.
+    void stop() noexcept;
+    /// Turns that a stop() ended, or would end; taken.
+    bool take_stop() noexcept { return stopping.exchange(false, std::memory_order_relaxed); }
+
+    /// Has f called in the next turn.
+    std::shared_ptr<handle_state> schedule(std::function<void()> f);
+    /// The same from another thread, which has found the loop open under the directory's mutex.
+    std::shared_ptr<handle_state> post(std::function<void()> f);
+    bool on_its_thread() const noexcept { return kernel::this_thread().id == thread; }
+    /// Something was scheduled: the loop's host, if it has one, must know.
+    void scheduled() noexcept {
+        if (core.host) core.host->refresh();
+    }
+    void set_debug(bool on) noexcept;
+
+    /// Gives a new task its number, which is never used again, and its place; the second on any thread.
+    void number(task_core& t) noexcept;
+    void number_from_anywhere(task_core& t) noexcept;
     void add(task_core& t) noexcept;
     void remove(task_core& t) noexcept;
     std::vector<task_handle> tasks() const;
@@ -63,6 +76,7 @@ struct loop_state {
     loop_layer::core core;
     weft::loop facade;
     const std::uint64_t serial;
+    const std::uint32_t thread;   // that made the loop, and alone may run it
     std::function<void(weft::loop&, const exception_context&)> exception_handler;
     std::shared_ptr<thread_pool_executor> default_executor;   // null until it is needed or set
     void (*shut_down)(thread_pool_executor&) = nullptr;       // how to, set by the layer that knows, with default_executor
@@ -73,16 +87,32 @@ struct loop_state {
     std::uint64_t last_id = 0;
     context callback_context;          // of the callback that runs on the loop's own stack
     context main_context = context::copy_of_current();   // of the main tasks of a runner, one after the other
-    bool defer_stops = false;          // a task's gate is held: stop sources must wait in deferred_stops
-    std::vector<std::stop_source> deferred_stops;
-    void stop_deferred() noexcept;
+    bool takes_tasks = true;           // from other threads; guarded by the directory's mutex
     bool closing = false;              // new tasks are cancelled at once
     std::atomic<bool> closed{false};
-    bool debug;
+    std::atomic<bool> running{false};    // relaxed: for is_running
+    std::atomic<bool> stopping{false};   // relaxed: the ring that follows orders it
+    std::atomic<bool> debug{false};      // relaxed: for diagnostics
+    debug_mode debugging{*this};
+    std::unique_ptr<descriptor_callbacks> descriptors;   // null until one is set
+    std::unique_ptr<signal_callbacks> signals;           // likewise
 };
 
-/// Whether it is the `cancelled` of an idle wait that was asked to end.
-bool left_idle_wait(const std::exception_ptr& error) noexcept;
+/// While it lives, the end of a task keeps the turn in which it comes from sleeping: for who drives the loop for its sake.
+class end_watch : joiner {
+public:
+    end_watch(loop_state& s, const task_handle& t);
+    ~end_watch();
+    end_watch(const end_watch&) = delete;
+    end_watch& operator=(const end_watch&) = delete;
+
+private:
+    loop_state& loop_;
+    task_core& task_;
+};
+
+/// A name as the compiler wrote it, for people.
+std::string readable(const char* mangled);
 
 /// "type: what()".
 std::string describe_exception(const std::exception_ptr& error);

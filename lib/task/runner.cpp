@@ -9,6 +9,7 @@
 
 #include <weft/run.hpp>
 
+#include "engine/signal_receiver.hpp"
 #include "kernel/scheduler.hpp"
 #include "task/loop_state.hpp"
 
@@ -28,10 +29,7 @@ public:
         came_.store(false, std::memory_order_relaxed);
         bell_.store(&s.core.scheduler.mailbox(), std::memory_order_release);
         struct sigaction ours {};
-        ours.sa_handler = [](int) {
-            came_.store(true, std::memory_order_release);
-            if (kernel::inbox* bell = bell_.load(std::memory_order_acquire)) bell->ring();
-        };
+        ours.sa_handler = on_interrupt;
         ours.sa_flags = static_cast<int>(SA_RESETHAND);
         ::sigemptyset(&ours.sa_mask);
         watching_ = ::sigaction(SIGINT, &ours, nullptr) == 0;
@@ -49,11 +47,17 @@ public:
             ::sigemptyset(&standard.sa_mask);
             ::sigaction(SIGINT, &standard, nullptr);
         }
+        engine_layer::forget_previous_handler(SIGINT, on_interrupt);
     }
 
     bool take() noexcept { return watching_ && came_.exchange(false, std::memory_order_acq_rel); }
 
 private:
+    static void on_interrupt(int) {
+        came_.store(true, std::memory_order_release);
+        if (kernel::inbox* bell = bell_.load(std::memory_order_acquire)) bell->ring();
+    }
+
     inline static std::atomic<bool> came_{false};
     inline static std::atomic<kernel::inbox*> bell_{nullptr};
     bool watching_ = false;
@@ -63,6 +67,10 @@ private:
 void end_all_tasks(loop_state& s) {
     s.closing = true;   // from here on the last task to end keeps the turn from sleeping
     std::vector<task_handle> ending = s.tasks();
+    if (s.debug.load(std::memory_order_relaxed)) {
+        for (const task_handle& t : ending)   // the loop's reference, and the one just made
+            if (t.core()->references() == 2) s.report({"a task that nobody holds was still pending when its loop closed", {}, t});
+    }
     for (const task_handle& t : ending) t.cancel("the loop is closing");
     while (s.first_task) s.core.turn();
     for (const task_handle& t : ending) {
@@ -88,13 +96,9 @@ void end_executor(loop_state& s) {
     while (s.first_task) s.core.turn();
 }
 
-void check_no_loop_runs() {
+std::unique_ptr<loop_state> make_loop(const run_options& options) {
     if (kernel::scheduler::current())
         throw std::logic_error("run: a loop is running on this thread already; call the function, or create_task it");
-}
-
-std::unique_ptr<loop_state> make_loop(const run_options& options) {
-    check_no_loop_runs();
     return std::make_unique<loop_state>(detail::with_environment(options));
 }
 
@@ -106,36 +110,36 @@ runner::~runner() { close(); }
 
 detail::context& runner::main_context() noexcept { return state_->main_context; }
 
-void runner::enter() {
-    if (state_->closed) throw invalid_state("runner::run: the runner is closed");
-    check_no_loop_runs();
-    state_->core.scheduler.enter();
-}
+void runner::enter() { state_->enter("runner::run"); }
 
-void runner::leave() noexcept { state_->core.scheduler.leave(); }
+void runner::leave() noexcept { state_->leave(); }
 
 void runner::drive(const task_handle& main) {
     loop_state& s = *state_;
     bool interrupted_by_user = false;
+    bool stopped = false;
     interrupt_watch sigint(s);
-    struct end_watch : detail::joiner {
-        loop_state* loop;
-    } end;
-    end.loop = &s;
-    end.completed = [](detail::joiner& j, detail::task_core&, const detail::gate_lock&, detail::wake_batch&) noexcept {
-        static_cast<end_watch&>(j).loop->core.do_not_sleep();
-    };
-    main.core()->add_joiner(end);
+    detail::end_watch end(s, main);
     while (!main.done()) {
         s.core.turn();
         if (sigint.take()) {
             interrupted_by_user = true;
             main.cancel("interrupted");
         }
+        // The main task refers to the caller's frame: it must end before that does.
+        if (s.take_stop() && !main.done()) {
+            stopped = true;
+            main.cancel("the loop was stopped");
+        }
     }
-    if (interrupted_by_user && main.cancelled() && main.uncancel() == 0) {
+    if (!main.cancelled()) return;
+    if (interrupted_by_user && main.uncancel() == 0) {
         main.exception();
         throw interrupted();
+    }
+    if (stopped) {
+        main.exception();
+        throw invalid_state("runner::run: the loop was stopped before the main task had returned");
     }
 }
 
@@ -148,10 +152,17 @@ void runner::close() {
     if (state_->closed) return;
     if (kernel::scheduler::current())
         detail::program_error("a runner was closed, or destroyed, inside a running loop; let its run return first");
-    state_->core.scheduler.enter();
+    if (!state_->on_its_thread())
+        detail::program_error("a runner was closed, or destroyed, on another thread than the one that made it");
+    state_->enter("runner::close");
+    state_->refuse_tasks();
     end_all_tasks(*state_);
     end_executor(*state_);
-    state_->core.scheduler.leave();
+    // What other threads bring from now on is refused; what they have brought is ended, too.
+    state_->leave_directory();
+    state_->core.scheduler.mailbox().deliver();
+    end_all_tasks(*state_);
+    state_->leave();
     state_->close();
 }
 

@@ -1,5 +1,6 @@
 #include <weft/detail/task_core.hpp>
 
+#include <memory>
 #include <vector>
 
 #include <weft/error.hpp>
@@ -36,7 +37,7 @@ task_core& task_core::require_current(const char* what) {
 void task_core::run() noexcept {
     if (cancel_deliverable()) [[unlikely]] {   // before its first turn: the function never runs
         cancelled_ = true;
-        error_ = std::make_exception_ptr(take_request());
+        error_ = std::make_exception_ptr(weft::cancelled(take_request()));
         discard();
     } else {
         try {
@@ -76,7 +77,6 @@ void task_core::finish() noexcept {
         last_joiner_ = nullptr;
         more_to_do = extras_ != nullptr;
     }
-    if (!loop.deferred_stops.empty()) [[unlikely]] loop.stop_deferred();
     if (more_to_do) [[unlikely]] schedule_callbacks();
     loop.remove(*this);
     release();
@@ -120,10 +120,6 @@ const char* task_core::describe() const noexcept {
 
 std::string task_core::name() {
     gate_lock lock(gate_);
-    return name(lock);
-}
-
-std::string task_core::name(const gate_lock&) const {
     if (extras_ && !extras_->name.empty()) return extras_->name;
     return "task-" + std::to_string(id_);
 }
@@ -183,17 +179,17 @@ void task_core::join_forwarding(const char* what) {
     task_core* self = current();
     if (this == self) throw std::logic_error(std::string(what) + ": a task cannot wait for its own end");
     bool forwarded = false;
-    weft::cancelled taken;
+    std::string message;
     while (!done()) {
         waiting_joiner j(what, *this);
         if (!add_joiner(j)) break;
         if (park(j.self) != wait_outcome::cancelled) break;
         remove_joiner(j);
-        taken = self->take_request();
+        message = self->take_request();
         forwarded = true;
-        cancel(taken.message());
+        cancel(message);
     }
-    if (forwarded) throw taken;
+    if (forwarded) throw weft::cancelled(message);
 }
 
 std::uint64_t task_core::add_callback(std::function<void(task_core&)> f) {
@@ -210,7 +206,7 @@ std::uint64_t task_core::add_callback(std::function<void(task_core&)> f) {
         here->facade.call_soon(std::move(call));
         return 0;
     }
-    if (!loop_state::if_open(loop_serial_, [&](loop_state& s) { s.facade.call_soon_threadsafe(call); }))
+    if (!loop_state::if_open(loop_serial_, [&](loop_state& s) { s.post(call); }))
         throw invalid_state("add_done_callback: the task is done and its loop is closed: nothing would call it");
     return 0;
 }
@@ -250,17 +246,45 @@ void apply(const spawn_options& options, task_core& t) {
 
 }  // namespace
 
-void spawn(task_core& t, const spawn_options* options, const char* what) {
+void spawn(task_core& t, const spawn_options* options, const char* what, call_site where) {
     loop_state* loop = loop_state::current();
     if (!loop) [[unlikely]] throw_no_loop(what);
     if (options) apply(*options, t);
-    t.created_at_ = __builtin_return_address(0);
+    t.created_at_ = where ? where : call_site::of(__builtin_return_address(0));
     const auto* creator = static_cast<task_core*>(loop->core.scheduler.running_fiber().work);
     t.context_ = creator ? creator->context_ : loop->callback_context;
+    loop->number(t);
     loop->add(t);
     if (loop->closing) [[unlikely]] t.cancel("the loop is closing");
     if (options && options->eager) loop->core.scheduler.start_now(t);
     else loop->core.scheduler.ready(t);
+}
+
+void spawn_on(loop_state& loop, task_core& t, const spawn_options* options) {
+    struct arrival : message {
+        loop_state* loop;
+        task_core* task;
+    };
+    if (options) apply(*options, t);
+    auto post = std::make_unique<arrival>();
+    post->loop = &loop;
+    post->task = &t;
+    post->deliver = [](message& m) noexcept {
+        const std::unique_ptr<arrival> a(&static_cast<arrival&>(m));
+        a->loop->add(*a->task);
+        if (a->loop->closing) a->task->cancel("the loop is closing");
+        a->loop->core.scheduler.ready(*a->task);
+    };
+    t.created_at_ = call_site::of(__builtin_return_address(0));
+    t.context_ = context::copy_of_current();
+    loop.number_from_anywhere(t);
+    // A loop that takes tasks delivers what was posted, also when it begins to close meanwhile: then it ends the task.
+    loop_state::if_open(loop.serial, [&](loop_state& s) {
+        if (s.takes_tasks) s.core.scheduler.mailbox().post(*post.release());
+    });
+    if (!post) return;
+    t.release();
+    throw invalid_state("spawn_on: the loop is closed");
 }
 
 }  // namespace weft::detail

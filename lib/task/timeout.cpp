@@ -4,8 +4,7 @@
 
 namespace weft {
 
-timeout_scope::timeout_scope(std::chrono::steady_clock::time_point when, const char* what, detail::source_place where)
-    : request_(what, where) {
+timeout_scope::timeout_scope(std::chrono::steady_clock::time_point when, const char* what) : request_(what) {
     fire = [](kernel::timer& t) noexcept {
         auto& self = static_cast<timeout_scope&>(t);
         self.expired_ = true;

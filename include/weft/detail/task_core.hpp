@@ -17,10 +17,10 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <stop_token>
 #include <string>
 #include <utility>
 
+#include <weft/detail/call_site.hpp>
 #include <weft/detail/cancellation.hpp>
 #include <weft/detail/context.hpp>
 #include <weft/detail/gate.hpp>
@@ -66,18 +66,10 @@ public:
     int uncancel() noexcept;
     std::uint64_t id() const noexcept { return id_; }
     std::string name();
-    std::string name(const gate_lock& in_gate) const;
     void set_name(std::string name);
 
     /// The exception of a done task, null if it returned. Does not count as taking it.
     const std::exception_ptr& error() const noexcept { return error_; }
-    /// A scope that this task stands under asks for the end of idle waits. On the task's loop.
-    void ask(request_scope& by) noexcept;
-    /// cancel_requested(), for the running task.
-    bool cancel_requested() noexcept;
-    /// Of the running task: stopped by requests that would be delivered here, as the scopes stand now.
-    std::stop_token stop_token();
-
     bool retrieved() const noexcept { return retrieved_.load(std::memory_order_relaxed); }
     void mark_retrieved() noexcept { retrieved_.store(true, std::memory_order_relaxed); }
 
@@ -95,8 +87,8 @@ public:
     std::uint64_t add_callback(std::function<void(task_core&)> f);
     bool remove_callback(std::uint64_t number) noexcept;
     loop_state* home() const noexcept { return home_; }
-    /// Where create_task was called: an address in the program.
-    const void* created_at() const noexcept { return created_at_; }
+    /// Where create_task was called.
+    call_site created_at() const noexcept { return created_at_; }
 
     /// The running task; null outside of one.
     static task_core* current() noexcept;
@@ -116,11 +108,10 @@ protected:
 
 private:
     friend class cancellation_hold;
-    friend class idle_region;
-    friend class nested;
     friend class request_scope;
     friend struct loop_state;
-    friend void spawn(task_core& t, const spawn_options* options, const char* what);
+    friend void spawn(task_core& t, const spawn_options* options, const char* what, call_site where);
+    friend void spawn_on(loop_state& loop, task_core& t, const spawn_options* options);
     friend void throw_cancelled();
     friend context& current_context() noexcept;
     friend class gathered;
@@ -133,15 +124,7 @@ private:
     void post_update() noexcept;                    // the same from another thread; under the gate
     void push_frame(cancel_frame& f) noexcept;
     void pop_frame(cancel_frame& f) noexcept;
-    weft::cancelled take_request();                 // delivers: what is to be thrown
-    bool deliverable() const noexcept { return top_->undelivered > 0 || (idle_ && top_->asker); }   // under the gate
-    bool set_idle(bool idle) noexcept {             // returns what it was
-        const bool before = std::exchange(idle_, idle);
-        if (top_->asker) [[unlikely]] idle_changed();
-        return before;
-    }
-    void idle_changed() noexcept;
-    void forget_stops(const cancel_frame* frame, const nested* level) noexcept;
+    std::string take_request();                     // delivers: the message
     extras& more();
 
     std::atomic<std::uint32_t> references_{2};      // the loop's and the first handle's
@@ -150,7 +133,6 @@ private:
     std::atomic<bool> retrieved_{false};            // relaxed: only decides whether to report
     std::atomic<bool> update_posted_{false};        // update_message_ is in the inbox
     bool cancelled_ = false;                        // `cancelled` left the function; valid once done
-    bool idle_ = false;                             // in an idle_region; the loop's thread alone
     loop_state* home_ = nullptr;                    // valid until done
     cancel_frame bottom_;                           // guarded by gate_
     cancel_frame* top_ = &bottom_;
@@ -162,16 +144,9 @@ private:
     task_core* previous_ = nullptr;
     std::uint64_t id_ = 0;
     std::uint64_t loop_serial_ = 0;                 // of home_, never used again: for after home_ is gone
-    const void* created_at_ = nullptr;
+    call_site created_at_;
     extras* extras_ = nullptr;                      // what few tasks have: guarded by gate_
 };
-
-inline idle_region::idle_region(task_core* running) noexcept : task_(running) {
-    if (task_) outer_ = task_->set_idle(true);
-}
-inline idle_region::~idle_region() {
-    if (task_) task_->set_idle(outer_);
-}
 
 /// What the caller of create_task may choose, without the strings' cost for those who do not.
 struct spawn_options {
@@ -181,9 +156,14 @@ struct spawn_options {
 };
 
 /// Gives a new task to this thread's loop. Throws no_running_loop naming `what`; then the task still belongs to the caller.
-WEFT_API void spawn(task_core& t, const spawn_options* options, const char* what);
+/// \param where  unknown: where this returns to
+WEFT_API void spawn(task_core& t, const spawn_options* options, const char* what, call_site where = {});
 
 [[noreturn]] WEFT_API void throw_no_loop(const char* what);
+
+/// Gives a new task to a loop, which may be another thread's. Throws invalid_state if that is closed, std::invalid_argument;
+/// then the task still belongs to the caller.
+WEFT_API void spawn_on(loop_state& loop, task_core& t, const spawn_options* options);
 
 /// Throws no_running_loop naming `what` where no loop runs; before a task is made.
 inline void require_loop(const char* what) {
