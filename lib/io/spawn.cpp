@@ -48,7 +48,8 @@ struct plan {
 // the other threads run on. So it writes to nothing but that stack, the plan and the caller's errno, takes no locks, and
 // makes system calls only; all signals are blocked until no handler is left. The sanitizers must not see it: it has a
 // thread's identity and is not that thread.
-#define WEFT_IN_CHILD [[gnu::noinline, gnu::no_sanitize("address"), gnu::no_sanitize("thread"), gnu::no_sanitize("undefined")]]
+// (Not as [[gnu::...]], which Clang does not know for no_sanitize.)
+#define WEFT_IN_CHILD __attribute__((noinline, no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")))
 
 constexpr std::size_t signal_mask_size = 8;
 

@@ -47,7 +47,8 @@ struct raw_pipe {
 TEST_CASE("pipe: what is written is read, to the end") {
     leak_check leaks;
     weft::run([] {
-        auto [reader, writer] = weft::pipe();
+        auto reader_writer = weft::pipe();
+        stream &reader = reader_writer.first, &writer = reader_writer.second;
         writer.write("one\ntwo\nthree");
         CHECK(reader.read_line() == "one\n");
         CHECK(reader.read(3) == "two");
@@ -62,7 +63,8 @@ TEST_CASE("pipe: what is written is read, to the end") {
 TEST_CASE("pipe: a long text passes through piece by piece, with reader and writer waiting in turn") {
     leak_check leaks;
     weft::run([] {
-        auto [reader, writer] = weft::pipe();
+        auto reader_writer = weft::pipe();
+        stream &reader = reader_writer.first, &writer = reader_writer.second;
         const std::string text = long_text(3'000'000);
         auto writing = start([&, w = std::move(writer)]() mutable {
             const std::string_view all = text;
@@ -78,7 +80,8 @@ TEST_CASE("pipe: a long text passes through piece by piece, with reader and writ
 TEST_CASE("pipe: it goes one way, and says so") {
     leak_check leaks;
     weft::run([] {
-        auto [reader, writer] = weft::pipe();
+        auto reader_writer = weft::pipe();
+        stream &reader = reader_writer.first, &writer = reader_writer.second;
         CHECK(error_of([&] { reader.write("x"); }) == EBADF);
         CHECK(error_of([&] { reader.write_eof(); }) == EBADF);
         CHECK(error_of([&] { writer.read(1); }) == EBADF);
@@ -96,12 +99,14 @@ TEST_CASE("pipe: a reader that is gone is broken_pipe for the writer, and no sig
     REQUIRE(::sigaction(SIGPIPE, nullptr, &before) == 0);
     CHECK(before.sa_handler == SIG_DFL);   // it would kill this program
     weft::run([] {
-        auto [reader, writer] = weft::pipe();
+        auto reader_writer = weft::pipe();
+        stream &reader = reader_writer.first, &writer = reader_writer.second;
         auto writing = start([&, w = std::move(writer)]() mutable { return error_of([&] { w.write(std::string(1 << 20, 'x')); }); });
         CHECK_FALSE(writing.done());
         reader.close();
         CHECK(writing.get() == EPIPE);
-        auto [other, second] = weft::pipe();
+        auto other_second = weft::pipe();
+        stream &other = other_second.first, &second = other_second.second;
         other.close();
         CHECK(error_of([&] { second.write("x"); }) == EPIPE);
         CHECK(error_of([&] { second.write("x"); }) == EPIPE);
@@ -151,7 +156,8 @@ TEST_CASE("pipe: a cancelled read loses nothing, at whatever byte it comes") {
     leak_check leaks;
     weft::run([] {
         for (std::size_t cut = 0; cut < 10; ++cut) {
-            auto [reader, writer] = weft::pipe();
+            auto reader_writer = weft::pipe();
+            stream &reader = reader_writer.first, &writer = reader_writer.second;
             const std::string text = "0123456789";
             auto reading = start([&] { reader.read_exactly(10); });
             writer.write(text.substr(0, cut));
@@ -168,7 +174,8 @@ TEST_CASE("pipe: a cancelled read loses nothing, at whatever byte it comes") {
 TEST_CASE("pipe: a cancelled write leaves the writer fit for the next") {
     leak_check leaks;
     weft::run([] {
-        auto [reader, writer] = weft::pipe();
+        auto reader_writer = weft::pipe();
+        stream &reader = reader_writer.first, &writer = reader_writer.second;
         auto writing = start([&] { writer.write(std::string(1 << 20, 'a')); });
         CHECK_FALSE(writing.done());
         writing.cancel();
@@ -186,7 +193,8 @@ TEST_CASE("pipe: a cancelled write leaves the writer fit for the next") {
 TEST_CASE("pipe: a small write that is cancelled has written nothing") {
     leak_check leaks;
     weft::run([] {
-        auto [reader, writer] = weft::pipe();
+        auto reader_writer = weft::pipe();
+        stream &reader = reader_writer.first, &writer = reader_writer.second;
         auto filling = start([&] { writer.write(std::string(1 << 20, 'a')); });
         filling.cancel();
         filling.join();
@@ -202,7 +210,8 @@ TEST_CASE("pipe: a small write that is cancelled has written nothing") {
 TEST_CASE("pipe: closing wakes who waits in it with bad_file_descriptor") {
     leak_check leaks;
     weft::run([] {
-        auto [reader, writer] = weft::pipe();
+        auto reader_writer = weft::pipe();
+        stream &reader = reader_writer.first, &writer = reader_writer.second;
         auto reading = start([&] { return error_of([&] { reader.read(1); }); });
         auto writing = start([&] { return error_of([&] { writer.write(std::string(1 << 20, 'x')); }); });
         turns(2);
@@ -213,7 +222,8 @@ TEST_CASE("pipe: closing wakes who waits in it with bad_file_descriptor") {
         CHECK((reading.get() == EBADF || reading.get() == 0));   // it may have got bytes before
         CHECK(error_of([&] { reader.read(1); }) == EBADF);
 
-        auto [idle, other] = weft::pipe();
+        auto idle_other = weft::pipe();
+        stream& idle = idle_other.first;
         auto waiting = start([&] { return error_of([&] { idle.read(1); }); });
         turns(2);
         idle.close();
@@ -237,7 +247,8 @@ TEST_CASE("pipe: a timeout, an end and a failure are different") {
     leak_check leaks;
     virtual_clock clock;
     weft::run([] {
-        auto [reader, writer] = weft::pipe();
+        auto reader_writer = weft::pipe();
+        stream &reader = reader_writer.first, &writer = reader_writer.second;
         CHECK_THROWS_AS(weft::timeout(1s, [&] { reader.read(1); }), weft::timeout_error);
         CHECK_FALSE(reader.at_eof());
         writer.close();
