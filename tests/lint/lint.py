@@ -145,11 +145,16 @@ class Tree:
                     self.report(path, number, "public", f"{include} makes another library reachable")
 
     def check_listed(self):
-        """Every source and public header is named in a meson.build on its way up: what is not built is not tested."""
+        """Every source and public header is named in a meson.build on its way up: what is not built is not tested. One that
+        appends the suffix to names may name it without."""
+
+        def named(path, text):
+            return f"'{path}'" in text or f"+ '{path.suffix}'" in text and f"'{path.with_suffix('')}'" in text
+
         for path in map(pathlib.PurePosixPath, self.files):
             if path.parts[0] == "include" and path.suffix in CPP or path.suffix in {".cpp", ".c"}:
                 folders = path.parents[:-1]
-                if not any(f"'{path.relative_to(f)}'" in self.text.get(f"{f}/meson.build", "") for f in folders):
+                if not any(named(path.relative_to(f), self.text.get(f"{f}/meson.build", "")) for f in folders):
                     self.report(path, 0, "listed", "is named in no meson.build")
 
     def check_names(self):
