@@ -20,11 +20,18 @@ public:
     cancelled() noexcept = default;
     explicit cancelled(std::string message);
 
-    /// What was given to cancel(), empty if nothing was.
+    /// What was given to cancel(), empty if nothing was; of a scope's cancellation where it came from: "deadline of timeout,
+    /// fetch.cpp:12".
     const std::string& message() const noexcept;
+    /// True if an idle wait was ended by a cancel_scope in its first phase, the grace period, and nothing else is cut yet.
+    bool idle() const noexcept { return idle_; }
+
+    /// For weft itself.
+    cancelled(std::string message, bool idle);
 
 private:
     std::shared_ptr<const std::string> message_;
+    bool idle_ = false;
 };
 
 /// The call needs a loop on this thread and there is none: call it inside weft::run.

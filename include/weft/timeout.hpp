@@ -30,7 +30,7 @@ public:
     bool expired() const noexcept { return expired_; }
 
     /// For weft itself. Throws no_running_loop or no_running_task naming `what`.
-    timeout_scope(std::chrono::steady_clock::time_point when, const char* what);
+    timeout_scope(std::chrono::steady_clock::time_point when, const char* what, detail::source_place where);
     ~timeout_scope();
     timeout_scope(const timeout_scope&) = delete;
     timeout_scope& operator=(const timeout_scope&) = delete;
@@ -52,11 +52,11 @@ decltype(auto) call_in_scope(F&& f, timeout_scope& scope) {
     else return std::invoke(std::forward<F>(f));
 }
 template <class F>
-using scope_result_t = decltype(call_in_scope(std::declval<F>(), std::declval<timeout_scope&>()));
+using timeout_result_t = decltype(call_in_scope(std::declval<F>(), std::declval<timeout_scope&>()));
 
 template <class F>
-scope_result_t<F> run_until(time_point when, F&& f, const char* what) {
-    timeout_scope scope(when, what);
+timeout_result_t<F> run_until(time_point when, F&& f, const char* what, source_place where) {
+    timeout_scope scope(when, what, where);
     try {
         return call_in_scope(std::forward<F>(f), scope);
     } catch (const cancelled&) {
@@ -73,20 +73,23 @@ scope_result_t<F> run_until(time_point when, F&& f, const char* what) {
 /// Cancellation:  as f does. Zero or negative: f is cancelled at its first check; if it never blocks, it completes.
 /// Errors:        timeout_error; what f throws; no_running_loop, no_running_task.
 template <class Rep, class Period, class F>
-auto timeout(std::chrono::duration<Rep, Period> time, F&& f) -> detail::scope_result_t<F> {
-    return detail::run_until(detail::deadline_after(time), std::forward<F>(f), "timeout");
+auto timeout(std::chrono::duration<Rep, Period> time, F&& f, detail::source_place where = detail::source_place::current())
+    -> detail::timeout_result_t<F> {
+    return detail::run_until(detail::deadline_after(time), std::forward<F>(f), "timeout", where);
 }
 /// The same until a point in time of any clock.
 template <class Clock, class Duration, class F>
-auto timeout_at(std::chrono::time_point<Clock, Duration> when, F&& f) -> detail::scope_result_t<F> {
-    return detail::run_until(detail::deadline_at(when), std::forward<F>(f), "timeout_at");
+auto timeout_at(std::chrono::time_point<Clock, Duration> when, F&& f,
+                detail::source_place where = detail::source_place::current()) -> detail::timeout_result_t<F> {
+    return detail::run_until(detail::deadline_at(when), std::forward<F>(f), "timeout_at", where);
 }
 
 /// timeout for a callable, in asyncio.wait_for's order of arguments.
 template <class F, class Rep, class Period>
     requires(!std::is_base_of_v<task_handle, std::decay_t<F>>)
-auto wait_for(F&& f, std::chrono::duration<Rep, Period> time) -> detail::scope_result_t<F> {
-    return detail::run_until(detail::deadline_after(time), std::forward<F>(f), "wait_for");
+auto wait_for(F&& f, std::chrono::duration<Rep, Period> time, detail::source_place where = detail::source_place::current())
+    -> detail::timeout_result_t<F> {
+    return detail::run_until(detail::deadline_after(time), std::forward<F>(f), "wait_for", where);
 }
 
 /// Waits for a task until the deadline, then cancels it, waits for its end, and throws timeout_error, unless it had a result
@@ -94,10 +97,11 @@ auto wait_for(F&& f, std::chrono::duration<Rep, Period> time) -> detail::scope_r
 ///
 /// Cancellation: forwarded to the task; when that has ended, throws `cancelled`.
 template <class T, class Rep, class Period>
-T wait_for(task<T> t, std::chrono::duration<Rep, Period> time) {
+T wait_for(task<T> t, std::chrono::duration<Rep, Period> time,
+           detail::source_place where = detail::source_place::current()) {
     if (t.done()) return std::move(t).get();
     {
-        timeout_scope scope(detail::deadline_after(time), "wait_for");
+        timeout_scope scope(detail::deadline_after(time), "wait_for", where);
         try {
             t.core()->join_forwarding("wait_for");
         } catch (const cancelled&) {
@@ -113,8 +117,9 @@ timed_out:
 
 /// Runs f with a deadline; true if f finished, false if it was cut off (trio.move_on_after).
 template <class Rep, class Period, class F>
-bool move_on_after(std::chrono::duration<Rep, Period> time, F&& f) {
-    timeout_scope scope(detail::deadline_after(time), "move_on_after");
+bool move_on_after(std::chrono::duration<Rep, Period> time, F&& f,
+                   detail::source_place where = detail::source_place::current()) {
+    timeout_scope scope(detail::deadline_after(time), "move_on_after", where);
     try {
         static_cast<void>(detail::call_in_scope(std::forward<F>(f), scope));
         return true;

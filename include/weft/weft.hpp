@@ -2,6 +2,7 @@
 
 /// All of weft, except HTTP, the hooks and the test kit.
 
+#include <weft/cancel_scope.hpp>
 #include <weft/cancellation.hpp>
 #include <weft/context_var.hpp>
 #include <weft/dns.hpp>
@@ -17,6 +18,7 @@
 #include <weft/run.hpp>
 #include <weft/signal.hpp>
 #include <weft/socket.hpp>
+#include <weft/stop_token.hpp>
 #include <weft/stream.hpp>
 #include <weft/sync.hpp>
 #include <weft/task.hpp>

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -267,7 +268,12 @@ void process_pool_state::receive(worker& w, finished_jobs& finished) {
         if (size < 0 && errno == EINTR) continue;
         if (size < 0 && errno == EAGAIN) return;
         if (size <= 0) return lose(w);
-        const auto progress = w.answer.take(buffer_.get(), static_cast<std::size_t>(size));
+        frame_reader::progress progress;
+        try {
+            progress = w.answer.take(buffer_.get(), static_cast<std::size_t>(size));
+        } catch (const std::bad_alloc&) {   // the rest would have to be received all the same
+            return fail_all("there is no memory for the answer of a worker process", finished);
+        }
         if (progress == frame_reader::progress::more) continue;
         if (progress == frame_reader::progress::broken || !w.job || w.sending())
             return fail_all("a worker process sent what is no answer", finished);

@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include <weft/detail/task_core.hpp>
 #include <weft/error.hpp>
 #include <weft/loop.hpp>
 #include <weft/task.hpp>
@@ -316,6 +317,7 @@ void server_state::report(const std::string& message, bool once) {
 
 void server_state::serve_forever() {
     try {
+        idle_region idle;
         check_cancelled();
         wait_until("server::serve_forever", time_point::max(), [this] { return closed_; });
     } catch (const cancelled&) {

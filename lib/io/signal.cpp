@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 
+#include <weft/detail/task_core.hpp>
 #include <weft/error.hpp>
 
 #include "engine/signal_receiver.hpp"
@@ -26,6 +27,7 @@ signal_set::~signal_set() = default;
 int signal_set::wait() {
     constexpr const char* call = "signal_set::wait";
     if (!receiver_) throw invalid_state("signal_set::wait: this set was moved away");
+    detail::idle_region idle;
     signal_receiver& r = *receiver_;
     engine_layer::engine& e = engine_layer::current_engine(call);
     detail::check_cancelled();

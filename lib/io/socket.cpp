@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include <weft/detail/task_core.hpp>
 #include <weft/socket.hpp>
 
 #include "io/socket_state.hpp"
@@ -66,6 +67,7 @@ void socket::listen(int backlog) {
 }
 
 socket socket::accept(endpoint* peer) {
+    detail::idle_region idle;
     auto made = detail::accept_connection(open_state(state_, "socket::accept"), "socket::accept");
     if (peer) *peer = made->peer;
     return socket(made.release());

@@ -2,6 +2,8 @@
 
 namespace weft {
 
+cancelled::cancelled(std::string message, bool idle) : cancelled(std::move(message)) { idle_ = idle; }
+
 cancelled::cancelled(std::string message) {
     if (!message.empty()) message_ = std::make_shared<const std::string>(std::move(message));
 }

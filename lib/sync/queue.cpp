@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include <weft/detail/task_core.hpp>
+
+#include "kernel/scheduler.hpp"
 #include "sync/wait.hpp"
 
 namespace weft::detail {
@@ -82,6 +85,8 @@ waiter* queue_state::promise_room(const gate_lock& lock) noexcept {
 }
 
 wait_outcome queue_state::wait_for_item(waiter& getter, time_point deadline) noexcept {
+    kernel::scheduler* s = kernel::scheduler::current();
+    idle_region idle(s ? static_cast<task_core*>(s->running_fiber().work) : nullptr);
     return wait_in(getters_, gate_, getter, deadline);
 }
 

@@ -2,6 +2,8 @@
 
 #include <weft/error.hpp>
 
+#include "task/loop_state.hpp"
+
 namespace weft::detail {
 
 completions::completions(const std::vector<task_core*>& tasks, const char* what)
@@ -72,11 +74,12 @@ wait_outcome completions::next(std::size_t& index, time_point deadline, bool can
 gathered::~gathered() {
     if (!waited_) {
         // Not every child could be made: those that were refer to the caller's frame.
-        cancel_owned();
+        cancel_owned("gather: not all of its tasks could be started");
         cancellation_hold hold;
         for (std::size_t i = 0; i < tasks_.size(); ++i)
             if (owned_[i]) tasks_[i]->join("gather");
     }
+    if (task()) close();
     for (task_core* t : tasks_) t->release();
 }
 
@@ -86,44 +89,58 @@ void gathered::reserve(std::size_t count) {
 }
 
 void gathered::add(task_core& t, bool owned) {
+    if (owned && !task()) open(*task_core::current());
     tasks_.push_back(&t);
     t.retain();
     owned_.push_back(owned);
     t.mark_retrieved();   // whatever comes of it, the gather has seen it
+    if (owned && frame().asker) t.ask(*frame().asker);
 }
 
-void gathered::cancel_owned() noexcept {
+void gathered::asked_by(request_scope& scope) noexcept {
     for (std::size_t i = 0; i < tasks_.size(); ++i)
-        if (owned_[i]) tasks_[i]->cancel({});
+        if (owned_[i]) tasks_[i]->ask(scope);
+}
+
+void gathered::cancel_owned(const std::string& message) noexcept {
+    for (std::size_t i = 0; i < tasks_.size(); ++i)
+        if (owned_[i]) tasks_[i]->cancel(message);
 }
 
 void gathered::wait(bool return_exceptions) {
     std::exception_ptr first;
-    std::string message;
+    std::exception_ptr first_idle;   // of a child that left an idle wait: the others were asked, too, and have their grace
+    cancelled by_caller;
     bool cancelled_by_caller = false;
     std::size_t owned_left = 0;
     for (bool owned : owned_) owned_left += owned;
     {
         completions ended(tasks_, "gather");
         task_core* self = task_core::current();
-        while (ended.remaining() > 0 && !(first && owned_left == 0)) {
+        while (ended.remaining() > 0 && !((first || (first_idle && !return_exceptions)) && owned_left == 0)) {
             std::size_t index = 0;
             // Once an exception is to be thrown, a cancellation stays pending behind it.
             if (ended.next(index, time_point::max(), !first) == wait_outcome::cancelled) {
-                message = self->take_request();
+                by_caller = self->take_request();
                 cancelled_by_caller = true;
-                for (task_core* t : tasks_) t->cancel(message);
+                for (task_core* t : tasks_) t->cancel(by_caller.message());
                 continue;
             }
+            const task_core& child = *tasks_[index];
             if (owned_[index]) --owned_left;
-            if (return_exceptions || cancelled_by_caller || first || !tasks_[index]->error()) continue;
-            first = tasks_[index]->error();
-            cancel_owned();
+            if (return_exceptions || cancelled_by_caller || first || !child.error()) continue;
+            if (owned_[index] && child.cancelled() && left_idle_wait(child.error())) {
+                if (!first_idle) first_idle = child.error();
+                continue;
+            }
+            first = child.error();
+            if (owned_left > 0) cancel_owned("gather: another one ended with " + describe_exception(first));
         }
     }
     waited_ = true;
-    if (cancelled_by_caller) throw weft::cancelled(message);
+    if (cancelled_by_caller) throw by_caller;
     if (first) std::rethrow_exception(first);
+    if (first_idle) std::rethrow_exception(first_idle);
 }
 
 }  // namespace weft::detail

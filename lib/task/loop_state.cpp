@@ -246,6 +246,16 @@ end_watch::end_watch(loop_state& s, const task_handle& t) : loop_(s), task_(*t.c
 
 end_watch::~end_watch() { task_.remove_joiner(*this); }
 
+bool left_idle_wait(const std::exception_ptr& error) noexcept {
+    try {
+        std::rethrow_exception(error);
+    } catch (const cancelled& c) {
+        return c.idle();
+    } catch (...) {
+        return false;
+    }
+}
+
 std::string describe_exception(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);

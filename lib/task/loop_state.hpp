@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <vector>
 
 #include <weft/detail/task_core.hpp>
@@ -88,6 +89,9 @@ struct loop_state {
     context callback_context;          // of the callback that runs on the loop's own stack
     context main_context = context::copy_of_current();   // of the main tasks of a runner, one after the other
     bool takes_tasks = true;           // from other threads; guarded by the directory's mutex
+    bool defer_stops = false;          // a task's gate is held: stop sources must wait in deferred_stops
+    std::vector<std::stop_source> deferred_stops;
+    void stop_deferred() noexcept;
     bool closing = false;              // new tasks are cancelled at once
     std::atomic<bool> closed{false};
     std::atomic<bool> running{false};    // relaxed: for is_running
@@ -113,6 +117,9 @@ private:
 
 /// A name as the compiler wrote it, for people.
 std::string readable(const char* mangled);
+
+/// Whether it is the `cancelled` of an idle wait that was asked to end.
+bool left_idle_wait(const std::exception_ptr& error) noexcept;
 
 /// "type: what()".
 std::string describe_exception(const std::exception_ptr& error);

@@ -37,7 +37,7 @@ task_core& task_core::require_current(const char* what) {
 void task_core::run() noexcept {
     if (cancel_deliverable()) [[unlikely]] {   // before its first turn: the function never runs
         cancelled_ = true;
-        error_ = std::make_exception_ptr(weft::cancelled(take_request()));
+        error_ = std::make_exception_ptr(take_request());
         discard();
     } else {
         try {
@@ -77,6 +77,7 @@ void task_core::finish() noexcept {
         last_joiner_ = nullptr;
         more_to_do = extras_ != nullptr;
     }
+    if (!loop.deferred_stops.empty()) [[unlikely]] loop.stop_deferred();
     if (more_to_do) [[unlikely]] schedule_callbacks();
     loop.remove(*this);
     release();
@@ -120,6 +121,10 @@ const char* task_core::describe() const noexcept {
 
 std::string task_core::name() {
     gate_lock lock(gate_);
+    return name(lock);
+}
+
+std::string task_core::name(const gate_lock&) const {
     if (extras_ && !extras_->name.empty()) return extras_->name;
     return "task-" + std::to_string(id_);
 }
@@ -179,17 +184,17 @@ void task_core::join_forwarding(const char* what) {
     task_core* self = current();
     if (this == self) throw std::logic_error(std::string(what) + ": a task cannot wait for its own end");
     bool forwarded = false;
-    std::string message;
+    weft::cancelled taken;
     while (!done()) {
         waiting_joiner j(what, *this);
         if (!add_joiner(j)) break;
         if (park(j.self) != wait_outcome::cancelled) break;
         remove_joiner(j);
-        message = self->take_request();
+        taken = self->take_request();
         forwarded = true;
-        cancel(message);
+        cancel(taken.message());
     }
-    if (forwarded) throw weft::cancelled(message);
+    if (forwarded) throw taken;
 }
 
 std::uint64_t task_core::add_callback(std::function<void(task_core&)> f) {

@@ -28,6 +28,7 @@ namespace detail {
 struct group_core::child : joiner {
     group_core* group = nullptr;
     task_core* task = nullptr;
+    starting_child* starting = nullptr;
     child* next_child = nullptr;
     child* previous_child = nullptr;
 };
@@ -45,7 +46,7 @@ struct group_core::failing : kernel::callback {
     group_core* group;   // null: it has ended before
 };
 
-group_core::group_core() : request_("with_task_group") {}
+group_core::group_core(source_place where) : request_(*this, where), asker_(request_.asker()) {}
 
 group_core::~group_core() {   // finish() has waited for every child
     if (failing_) failing_->group = nullptr;
@@ -59,35 +60,49 @@ void group_core::check_open(const char* what) const {
         throw std::logic_error(std::string(what) + ": the group belongs to another loop");
 }
 
-void group_core::add(task_core& t) {
+void group_core::add(task_core& t, starting_child* starting) {
     t.mark_retrieved();   // its failure is the group's
     auto* c = new child;
     c->group = this;
     c->task = &t;
-    c->completed = [](joiner& j, task_core& t, const gate_lock&, wake_batch&) noexcept {
+    c->completed = [](joiner& j, task_core& t, const gate_lock& lock, wake_batch&) noexcept {
         auto& c = static_cast<child&>(j);
-        c.group->child_ended(c, t);
+        loop_state& loop = *t.home();
+        loop.defer_stops = true;   // stop callbacks are the user's, and this is t's gate
+        c.group->child_ended(c, t, &lock);
+        loop.defer_stops = false;
     };
     c->next_child = first_;
     if (first_) first_->previous_child = c;
     first_ = c;
     ++children_;
-    if (!t.add_joiner(*c)) {   // an eager child that has ended already
-        child_ended(*c, t);
-        if (failing_) fail();
-    } else if (aborting_) {
-        t.cancel({});   // an eager child in whose first turn the group was cancelled
+    if (starting && starting->phase_ == starting_child::phase::waiting) {   // else an eager child that is ready already
+        c->starting = starting;
+        starting->in_group_ = &c->starting;
     }
+    if (!t.add_joiner(*c)) {   // an eager child that has ended already
+        child_ended(*c, t, nullptr);
+        if (failing_) fail();
+        return;
+    }
+    if (aborting_) t.cancel(why_);   // an eager child in whose first turn the group was cancelled
+    if (asker_) t.ask(*asker_);
 }
 
-void group_core::child_ended(child& c, task_core& t) noexcept {
+void group_core::child_ended(child& c, task_core& t, const gate_lock* in_gate) noexcept {
     (c.previous_child ? c.previous_child->next_child : first_) = c.next_child;
     if (c.next_child) c.next_child->previous_child = c.previous_child;
+    starting_child* starting = c.starting;
     delete &c;
     --children_;
-    if (t.error() && !t.cancelled()) {
+    const bool starters = starting && !starting->abandoned_;   // failure, if any
+    if (starting) starting->ended(t);
+    if (t.error() && !t.cancelled() && !starters) {
         errors_.push_back(t.error());
-        if (!aborting_ && !failing_) fail_soon();
+        if (!aborting_ && !failing_) {
+            why_ = "task '" + (in_gate ? t.name(*in_gate) : t.name()) + "' of the group failed: " + describe_exception(t.error());
+            fail_soon();
+        }
     }
     if (children_ == 0 && waiting_) {
         gate_lock lock(gate_);
@@ -106,22 +121,28 @@ void group_core::fail_soon() noexcept {
 
 void group_core::fail() noexcept {
     if (aborting_) return;
-    abort();
+    abort(std::move(why_));
     if (body_running_) request_.raise();
 }
 
-void group_core::abort() noexcept {
+void group_core::abort(std::string why) noexcept {
     aborting_ = true;
+    why_ = std::move(why);
     for (child* c = first_; c;) {
         child* next = c->next_child;
-        c->task->cancel({});
+        c->task->cancel(why_);
         c = next;
     }
 }
 
-void group_core::cancel() noexcept {
-    if (!aborting_) abort();
+void group_core::cancel(source_place where) noexcept {
+    if (!aborting_) abort("task group cancelled at " + where.text());
     if (body_running_) request_.raise();
+}
+
+void group_core::body_request::asked_by(request_scope& scope) noexcept {
+    if (!group.asker_) group.asker_ = &scope;
+    for (child* c = group.first_; c; c = c->next_child) c->task->ask(scope);
 }
 
 void group_core::body_ended(std::exception_ptr error) {
@@ -129,12 +150,14 @@ void group_core::body_ended(std::exception_ptr error) {
     if (!error) return;
     try {
         std::rethrow_exception(error);
-    } catch (const cancelled&) {
+    } catch (const cancelled& c) {
         body_cancelled_ = error;
+        if (c.idle()) return;   // the children were asked, too, and have their time
+        if (!aborting_) abort(c.message());
     } catch (...) {
         errors_.push_back(error);
+        if (!aborting_) abort("the body of the task group failed: " + describe_exception(error));
     }
-    if (!aborting_) abort();
 }
 
 bool group_core::finish() {
@@ -145,13 +168,15 @@ bool group_core::finish() {
         const wait_outcome outcome = park(self);
         waiting_ = nullptr;
         if (outcome != wait_outcome::cancelled) continue;
+        std::string message;
         try {
             throw_cancelled();
-        } catch (const cancelled&) {
+        } catch (const cancelled& c) {
             // Our own request, raised while the body ran and not delivered there, means nothing any more.
-            if (request_.others_asked()) cancelled_outside = std::current_exception();
+            if (!c.idle() && request_.others_asked()) cancelled_outside = std::current_exception();
+            message = c.message();
         }
-        if (cancelled_outside && !aborting_) abort();
+        if (cancelled_outside && !aborting_) abort(std::move(message));
     }
     const bool was_raised = request_.raised();
     const bool only_own = request_.withdraw();
@@ -168,6 +193,61 @@ bool group_core::finish() {
     }
     if (cancelled_outside) std::rethrow_exception(cancelled_outside);
     return !body_cancelled_;
+}
+
+bool starting_child::may_start() const {
+    if (reported_) throw invalid_state("task_status::started: it has been called before");
+    if (phase_ == phase::ended) throw invalid_state("task_status::started: the child has ended");
+    if (loop_ && loop_state::current() != loop_)
+        throw std::logic_error("task_status::started: the child belongs to another loop");
+    return !abandoned_;
+}
+
+void starting_child::started() noexcept {
+    reported_ = true;
+    phase_ = phase::started;
+    if (in_group_) *std::exchange(in_group_, nullptr) = nullptr;
+    wake();
+}
+
+void starting_child::ended(const task_core& t) noexcept {
+    in_group_ = nullptr;
+    error_ = t.error();
+    phase_ = phase::ended;
+    wake();
+}
+
+void starting_child::wake() noexcept {
+    if (!waiting_) return;
+    gate_lock lock(gate_);
+    waiter* w = std::exchange(waiting_, nullptr);
+    const bool claimed = w->claim(lock);
+    lock.leave();
+    if (claimed) waiter::wake(*w);
+}
+
+void starting_child::wait(task_core& child) {
+    std::optional<cancelled> taken;
+    loop_ = loop_state::current();
+    while (phase_ == phase::waiting) {
+        waiter self("task_group::start", &child);
+        waiting_ = &self;
+        const wait_outcome outcome = park(self);
+        waiting_ = nullptr;
+        if (outcome != wait_outcome::cancelled) continue;
+        try {
+            throw_cancelled();
+        } catch (const cancelled& c) {
+            taken = c;
+        }
+        if (phase_ != phase::waiting) break;
+        abandoned_ = true;
+        child.cancel(taken->message());
+    }
+    if (taken) throw *taken;
+    if (phase_ == phase::started) return;
+    if (error_) std::rethrow_exception(error_);
+    throw std::logic_error("task_group::start: the child has returned without calling task_status::started");
 }
 
 }  // namespace detail

@@ -4,7 +4,8 @@
 
 namespace weft {
 
-timeout_scope::timeout_scope(std::chrono::steady_clock::time_point when, const char* what) : request_(what) {
+timeout_scope::timeout_scope(std::chrono::steady_clock::time_point when, const char* what, detail::source_place where)
+    : request_(what, where) {
     fire = [](kernel::timer& t) noexcept {
         auto& self = static_cast<timeout_scope&>(t);
         self.expired_ = true;

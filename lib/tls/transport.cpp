@@ -176,7 +176,8 @@ void tls_transport::shake_hands(const char* call) {
 }
 
 void tls_transport::handshake(const char* call) {
-    timeout_scope limit(detail::deadline_after(protocol_.context().handshake_timeout), call);
+    timeout_scope limit(detail::deadline_after(protocol_.context().handshake_timeout), call,
+                        detail::source_place::current());
     try {
         shake_hands(call);
         return;

@@ -43,12 +43,21 @@ int play_all(int argc, char** argv) {
     return played > 0 ? 0 : 1;
 }
 
+/// What somebody gave to cancel(). Where nobody gave anything, in a timeout, group or gather, asyncio's CancelledError is without
+/// arguments and weft's message tells where it comes from: that is no difference that counts.
+std::string given_message(const cancelled& e) {
+    for (const char* origin : {"deadline of ", "task '", "task group cancelled at ", "the body of the task group failed", "gather: "})
+        if (e.message().starts_with(origin)) return "";
+    return e.message();
+}
+
 /// The same words as scenario.py's text_of_exception; the most special type first.
 std::string name_of_thrown(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
     } catch (const cancelled& e) {
-        return "cancelled" + (e.message().empty() ? "" : "(" + e.message() + ")");
+        const std::string message = given_message(e);
+        return "cancelled" + (message.empty() ? "" : "(" + message + ")");
     } catch (const exception_group& e) {
         return "group" + text(e.exceptions());
     } catch (const failure& e) {

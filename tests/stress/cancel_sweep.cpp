@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 
+#include <weft/cancel_scope.hpp>
 #include <weft/cancellation.hpp>
 #include <weft/gather.hpp>
 #include <weft/sync.hpp>
@@ -30,6 +31,9 @@ enum class cut {
     caller_in_call,       // the same, when the call has suspended
     caller_after_wake,    // the same, at the end of the turn
     program_at_turn,      // the program's main task, after some turns of the loop, whatever happens then
+    scope_in_call,        // the scope that the program runs in, when the call has suspended
+    scope_asked_in_call,  // the same, which is asked then, and cancelled in the midst of what comes of it
+    scope_asked_at_turn,  // the same, after some turns of the loop
 };
 
 class saw {
@@ -62,8 +66,15 @@ public:
         case cut::caller_after_wake:
             l.call_soon([&l, caller] { l.call_soon([caller] { caller.cancel("cut"); }); });
             break;
+        case cut::scope_in_call:
+            l.call_soon([this] { scope.cancel("cut"); });
+            break;
+        case cut::scope_asked_in_call:
+            l.call_soon([this] { scope.cancel(2ms, "cut"); });
+            break;
         case cut::none:
         case cut::program_at_turn:
+        case cut::scope_asked_at_turn:
             break;
         }
     }
@@ -76,6 +87,10 @@ public:
             program.cancel("cut");
             return;
         }
+        if (how_ == cut::scope_asked_at_turn && ++turns == at_) {
+            scope.cancel(2ms, "cut");
+            return;
+        }
         if (how_ == cut::none)
             ++turns;
         loop& l = get_running_loop();
@@ -86,6 +101,7 @@ public:
     }
 
     task_handle program;
+    cancel_scope scope;   // around the program
     int points = 0;
     int turns = 0;
 
@@ -254,6 +270,21 @@ int program(world& w) {
             yield_now();
             closed.cancel();
         });
+        w.point();
+        const auto ready = group.start<counted>([&](task_status<counted> status) {
+            slow_to_leave slow{w};
+            w.point();
+            sleep(500us);
+            status.started(counted(8));
+            w.point();
+            idle([] { sleep(1ms); });
+        });
+        CHECK(ready.value == 8);
+        cancel_scope shielded({.deadline = get_running_loop().time() + 1ms, .shield = true});
+        CHECK_FALSE(shielded.run([&] {
+            w.point();
+            idle([] { sleep(1h); });
+        }));
         w.opened.set();
         w.point();
         wait(producers);
@@ -280,9 +311,9 @@ ending run_once(cut how, int at) {
     {
         saw blade(how, at);
         world w(blade);
-        auto t = create_task([&] { return program(w); });
+        auto t = create_task([&] { return blade.scope.run([&] { return program(w); }).value_or(0); });
         blade.program = t;
-        if (how == cut::program_at_turn || how == cut::none)
+        if (how == cut::program_at_turn || how == cut::scope_asked_at_turn || how == cut::none)
             blade.tick();
         t.join();
 
@@ -365,4 +396,34 @@ TEST_CASE_METHOD(fixture,
             survived += run_once(cut::program_at_turn, at).outcome == "3";
         CHECK(survived <= 2);
     });
+}
+
+TEST_CASE_METHOD(fixture, "cancel sweep: the scope around the program is cancelled at each call, and takes the cancellation") {
+    run([] {
+        const int points = uncut().points;
+        int survived = 0;
+        for (int at = 1; at <= points; ++at) {
+            const std::string outcome = run_once(cut::scope_in_call, at).outcome;
+            CHECK((outcome == "0" || outcome == "3"));
+            survived += outcome == "3";
+        }
+        CHECK(survived <= 1);
+    });
+}
+
+TEST_CASE_METHOD(fixture, "cancel sweep: the scope around the program is asked at each call and turn, then cancelled, without a trace") {
+    for (const cut how : {cut::scope_asked_in_call, cut::scope_asked_at_turn}) {
+        run([&] {
+            const ending whole = uncut();
+            const int cuts = how == cut::scope_asked_in_call ? whole.points : whole.turns;
+            int survived = 0;
+            for (int at = 1; at <= cuts; ++at) {
+                const std::string outcome = run_once(how, at).outcome;
+                CHECK((outcome == "0" || outcome == "3"));
+                survived += outcome == "3";
+            }
+            CHECK(survived > 0);   // those in whose last moments the ask comes end in their grace
+            CHECK(survived < cuts);
+        });
+    }
 }

@@ -11,7 +11,9 @@
 #include <string>
 #include <vector>
 
+#include <weft/detail/cancellation.hpp>
 #include <weft/detail/task_core.hpp>
+#include <weft/error.hpp>
 
 namespace weft::detail {
 
@@ -49,13 +51,12 @@ private:
     std::unique_ptr<node[]> nodes_;
 };
 
-/// The tasks that a gather waits for. Those it owns, made of callables, have ended when this is destroyed.
-class WEFT_API gathered {
+/// The tasks that a gather waits for. Those it owns, made of callables, have ended when this is destroyed; until then they stand
+/// under the scopes that the gather stands under. Made and destroyed by the same fiber.
+class WEFT_API gathered final : private nested {
 public:
     gathered() = default;
     ~gathered();
-    gathered(const gathered&) = delete;
-    gathered& operator=(const gathered&) = delete;
 
     void reserve(std::size_t count);
     void add(task_core& t, bool owned);   // holds a reference
@@ -63,7 +64,8 @@ public:
     void wait(bool return_exceptions);
 
 private:
-    void cancel_owned() noexcept;
+    void cancel_owned(const std::string& message) noexcept;
+    void asked_by(request_scope& scope) noexcept override;
 
     std::vector<task_core*> tasks_;
     std::vector<bool> owned_;

@@ -17,6 +17,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -66,10 +67,18 @@ public:
     int uncancel() noexcept;
     std::uint64_t id() const noexcept { return id_; }
     std::string name();
+    std::string name(const gate_lock& in_gate) const;
     void set_name(std::string name);
 
     /// The exception of a done task, null if it returned. Does not count as taking it.
     const std::exception_ptr& error() const noexcept { return error_; }
+    /// A scope that this task stands under asks for the end of idle waits. On the task's loop.
+    void ask(request_scope& by) noexcept;
+    /// cancel_requested(), for the running task.
+    bool cancel_requested() noexcept;
+    /// Of the running task: stopped by requests that would be delivered here, as the scopes stand now.
+    std::stop_token stop_token();
+
     bool retrieved() const noexcept { return retrieved_.load(std::memory_order_relaxed); }
     void mark_retrieved() noexcept { retrieved_.store(true, std::memory_order_relaxed); }
 
@@ -108,6 +117,8 @@ protected:
 
 private:
     friend class cancellation_hold;
+    friend class idle_region;
+    friend class nested;
     friend class request_scope;
     friend struct loop_state;
     friend void spawn(task_core& t, const spawn_options* options, const char* what, call_site where);
@@ -124,7 +135,15 @@ private:
     void post_update() noexcept;                    // the same from another thread; under the gate
     void push_frame(cancel_frame& f) noexcept;
     void pop_frame(cancel_frame& f) noexcept;
-    std::string take_request();                     // delivers: the message
+    weft::cancelled take_request();                 // delivers: what is to be thrown
+    bool deliverable() const noexcept { return top_->undelivered > 0 || (idle_ && top_->asker); }   // under the gate
+    bool set_idle(bool idle) noexcept {             // returns what it was
+        const bool before = std::exchange(idle_, idle);
+        if (top_->asker) [[unlikely]] idle_changed();
+        return before;
+    }
+    void idle_changed() noexcept;
+    void forget_stops(const cancel_frame* frame, const nested* level) noexcept;
     extras& more();
 
     std::atomic<std::uint32_t> references_{2};      // the loop's and the first handle's
@@ -133,6 +152,7 @@ private:
     std::atomic<bool> retrieved_{false};            // relaxed: only decides whether to report
     std::atomic<bool> update_posted_{false};        // update_message_ is in the inbox
     bool cancelled_ = false;                        // `cancelled` left the function; valid once done
+    bool idle_ = false;                             // in an idle_region; the loop's thread alone
     loop_state* home_ = nullptr;                    // valid until done
     cancel_frame bottom_;                           // guarded by gate_
     cancel_frame* top_ = &bottom_;
@@ -147,6 +167,13 @@ private:
     call_site created_at_;
     extras* extras_ = nullptr;                      // what few tasks have: guarded by gate_
 };
+
+inline idle_region::idle_region(task_core* running) noexcept : task_(running) {
+    if (task_) outer_ = task_->set_idle(true);
+}
+inline idle_region::~idle_region() {
+    if (task_) task_->set_idle(outer_);
+}
 
 /// What the caller of create_task may choose, without the strings' cost for those who do not.
 struct spawn_options {
