@@ -1,7 +1,5 @@
 #include <weft/cancel_scope.hpp>
 
-#include <weft/loop.hpp>
-
 #include "kernel/scheduler.hpp"
 #include "task/loop_state.hpp"
 
@@ -43,7 +41,7 @@ struct scope_state {
             if (state->running) state->running->apply();
         };
         if (loop_state* here = loop_state::current(); here && here->serial == loop) now();
-        else loop_state::if_open(loop, [&](loop_state& s) { s.facade.call_soon_threadsafe(now); });
+        else loop_state::if_open(loop, [&](loop_state& s) { s.post(now); });
     }
 };
 
