@@ -5,6 +5,8 @@
 #include <boost/context/stack_traits.hpp>
 #include <boost/fiber/scheduler.hpp>
 
+#include <cstdio>
+#include <cstdlib>
 #include <mutex>
 #include <utility>
 
@@ -25,6 +27,9 @@ struct fiber_stack_pointer {
 struct scheduler_algorithm {
     friend constexpr auto member(scheduler_algorithm);
 };
+struct scheduler_workers {
+    friend constexpr auto member(scheduler_workers);
+};
 template <class Tag, auto Member>
 struct reach {
     friend constexpr auto member(Tag) { return Member; }
@@ -32,11 +37,32 @@ struct reach {
 template struct reach<context_switch_state, &bf::context::c_>;
 template struct reach<fiber_stack_pointer, &boost::context::fiber::fctx_>;
 template struct reach<scheduler_algorithm, &bf::scheduler::algo_>;
+template struct reach<scheduler_workers, &bf::scheduler::worker_queue_>;
 
 std::mutex free_mutex;
 boost_bridge* first_free = nullptr;   // those without a loop hold one reference to themselves
 
 bf::scheduler& boost_scheduler() noexcept { return *bf::context::active()->get_scheduler(); }
+
+thread_local bool this_thread_over = false;
+
+/// At the end of a thread Boost's scheduler runs its dispatcher until every context has ended. Where schedulers of ours are still
+/// there (std::exit in a task, a runner that lives as long as the program) their workers never do: so Boost is made to forget
+/// them, and what they are made of is left to the system.
+class thread_end {
+public:
+    /// After Boost's own thread_local was made, so that this one goes first.
+    thread_end() { bf::context::active(); }
+    ~thread_end() {
+        if (schedulers == 0) return;
+        this_thread_over = true;
+        (boost_scheduler().*member(scheduler_workers{})).clear();
+        if (scheduler* running = scheduler::current()) running->abandon();
+    }
+
+    int schedulers = 0;
+};
+thread_local thread_end end_of_this_thread;
 
 /// A fiber that Boost made (boost::fibers::fiber in a task): scheduled by us, but not a worker.
 class foreign_fiber final : public bf::fiber_properties {
@@ -82,6 +108,8 @@ struct worker_stack {
 
 }  // namespace
 
+bool thread_is_over() noexcept { return this_thread_over; }
+
 void** stack_pointer_of(bf::context& c) noexcept {
     return &((c.*member(context_switch_state{})).*member(fiber_stack_pointer{}));
 }
@@ -107,6 +135,7 @@ boost_bridge::pointer boost_bridge::acquire(scheduler& s) {
         }
     }
     if (!bridge) bridge.reset(new boost_bridge);
+    ++end_of_this_thread.schedulers;
     bridge->scheduler_ = &s;
     bridge->mailbox_.store(&s.mailbox(), std::memory_order_relaxed);
     bridge->active_slot_ = nullptr;
@@ -114,6 +143,7 @@ boost_bridge::pointer boost_bridge::acquire(scheduler& s) {
 }
 
 void boost_bridge::give_back(pointer bridge) noexcept {
+    --end_of_this_thread.schedulers;
     std::lock_guard lock(free_mutex);
     bridge->scheduler_ = nullptr;
     bridge->next_free_ = first_free;
@@ -209,6 +239,17 @@ void boost_bridge::uninstall() noexcept {
     uninstalling_ = true;
     boost_scheduler().set_algo(std::move(outside_));
     uninstalling_ = false;
+}
+
+void boost_bridge::abandon() noexcept {
+    if (!active_slot_) {
+        // Boost would go on where the loop's own stack was left.
+        std::fputs("weft: a task ended the process, or the thread, while its loop ran: here this ends it at once, without what else "
+                   "was to be done at its end\n", stderr);
+        std::_Exit(EXIT_FAILURE);
+    }
+    *active_slot_ = scheduler_->own_stack().context;
+    uninstalling_ = true;   // Boost asks for the dispatcher once more, and comes back
 }
 
 void boost_bridge::find_active_slot() {

@@ -50,6 +50,9 @@ public:
     fiber* linked;
 };
 
+/// The thread is ending, and Boost's part in it has gone, while a scheduler was there: what is left of it must not be touched.
+bool thread_is_over() noexcept;
+
 /// The address at which Boost keeps the stack pointer of a suspended context.
 void** stack_pointer_of(boost::fibers::context& c) noexcept;
 
@@ -70,6 +73,9 @@ public:
     /// Takes over, and gives back, this thread's Boost scheduler. The caller's context is the loop's own stack.
     void install();
     void uninstall() noexcept;
+
+    /// The thread ends while the loop runs: makes the running stack the thread's own in Boost's eyes.
+    void abandon() noexcept;
 
     /// Whether the dispatcher has anything to do: a Boost primitive suspended, a worker ended, a notification came, or
     /// Boost's next deadline has.

@@ -24,7 +24,7 @@ extern "C" void __tsan_func_entry(void* caller);
 /// calls for each fiber, and such a function would be entered on one and left on the other. Never inlined into one that
 /// is instrumented: GCC refuses.
 #if WEFT_TSAN
-#define WEFT_UNTRACED [[gnu::noinline, gnu::no_sanitize("thread")]]
+#define WEFT_UNTRACED __attribute__((noinline, no_sanitize("thread")))
 #else
 #define WEFT_UNTRACED
 #endif

@@ -70,6 +70,12 @@ void scheduler::leave() noexcept {
     this_thread().running = nullptr;
 }
 
+void scheduler::abandon() noexcept {
+    bridge_->abandon();
+    this_thread().running = nullptr;
+    this_thread().parkable = nullptr;
+}
+
 WEFT_UNTRACED void scheduler::jump(fiber& to) noexcept { to.context->resume(); }
 
 WEFT_UNTRACED void scheduler::prepare_boost_switch(fiber& to) noexcept {

@@ -61,6 +61,8 @@ public:
     /// The calling stack becomes the loop's own stack. Not nested.
     void enter();
     void leave() noexcept;
+    /// The thread ends, on whatever stack is running: from here on nothing of this scheduler runs.
+    void abandon() noexcept;
 
     // Making things ready. On the scheduler's thread.
     void ready(runnable& r) noexcept { queue_.push_back(r); }

@@ -106,7 +106,11 @@ std::unique_ptr<loop_state> make_loop(const run_options& options) {
 
 runner::runner(run_options options) : state_(make_loop(options)) {}
 
-runner::~runner() { close(); }
+runner::~runner() {
+    // One that lives as long as the program: its thread has ended, and its fibers with it.
+    if (kernel::thread_is_over()) static_cast<void>(state_.release());
+    else close();
+}
 
 detail::context& runner::main_context() noexcept { return state_->main_context; }
 

@@ -332,7 +332,12 @@ TEST_CASE("loop_group: exceptions that nobody took are told to the loop on which
             CHECK(&l == first);
             told = c.message + ": " + reports::text(c.exception);
         });
-        group.spawn_on(group[0], [] { throw std::runtime_error("lost"); });
+        event running;   // one that the group's end cancels before would never run
+        group.spawn_on(group[0], [&] {
+            running.set();
+            throw std::runtime_error("lost");
+        });
+        running.wait();
     }
     CHECK(told == "task exception was never retrieved: lost");
 }
