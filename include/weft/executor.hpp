@@ -65,7 +65,7 @@ inline constexpr bool is_abandon = std::is_same_v<std::decay_t<T>, abandon_t>;
 /// Thread-safety: loop-local.
 template <class F, class... A>
     requires(!detail::is_abandon<F>)
-auto to_thread(F&& f, A&&... arguments) -> detail::job_value_t<F, A...> {
+decltype(auto) to_thread(F&& f, A&&... arguments) {   // deduced: Clang 14 forms a stated type before it asks what is required
     return detail::run_in_pool(detail::default_pool("to_thread"), "to_thread", std::forward<F>(f), std::forward<A>(arguments)...);
 }
 /// The same, but a cancelled waiter leaves at once. The job, if it has begun, runs on, and what it returns or throws is dropped;

@@ -87,8 +87,8 @@ auto timeout_at(std::chrono::time_point<Clock, Duration> when, F&& f,
 /// timeout for a callable, in asyncio.wait_for's order of arguments.
 template <class F, class Rep, class Period>
     requires(!std::is_base_of_v<task_handle, std::decay_t<F>>)
-auto wait_for(F&& f, std::chrono::duration<Rep, Period> time, detail::source_place where = detail::source_place::current())
-    -> detail::timeout_result_t<F> {
+decltype(auto) wait_for(F&& f, std::chrono::duration<Rep, Period> time,
+                        detail::source_place where = detail::source_place::current()) {
     return detail::run_until(detail::deadline_after(time), std::forward<F>(f), "wait_for", where);
 }
 

@@ -163,7 +163,7 @@ private:
     void invoke() override {
         result_.store([this]() -> decltype(auto) {
             return std::apply(
-                [this](auto&& f, auto&&... a) -> decltype(auto) {
+                [&](auto&& f, auto&&... a) -> decltype(auto) {
                     if constexpr (takes_stop_token<F, A...>)
                         return std::invoke(std::move(f), stop_.get_token(), std::move(a)...);
                     else
