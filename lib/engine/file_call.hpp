@@ -65,7 +65,8 @@ struct file_call {
 /// Makes the call on the calling thread, which it may block: what the system call returned, or -errno. EINTR is retried,
 /// but for close, which has closed the file then.
 ssize_t make_call(const file_call& call) noexcept;
-/// Makes it if that needs no waiting: what the page cache holds, for reads and writes. -EAGAIN: it would have to wait.
+/// Makes it if that needs no waiting: what the page cache holds, for reads and writes; an open for reading of a regular file
+/// whose name is known. -EAGAIN: it would have to wait, or may.
 ssize_t try_call(const file_call& call) noexcept;
 
 }  // namespace weft::engine_layer

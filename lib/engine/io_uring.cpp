@@ -201,7 +201,7 @@ public:
         const bool closes = call.what == kind::close;   // who is cancelled must be able to let go of the file
         if (!closes && kernel::cancellation_deliverable()) return io_result::cancelled();
         if (call.what == kind::truncate) return files_.perform(call, what);   // io_uring can do it since Linux 6.9 only
-        if (call.what == kind::read) {   // what the page cache holds costs less than a request does
+        if (call.what == kind::read || call.what == kind::open) {   // what is cached costs less than a request does
             if (const ssize_t n = try_call(call); n != -EAGAIN) {
                 home().operation_done();
                 return io_result(n);

@@ -34,6 +34,17 @@ bool has_readiness(int fd) noexcept {
     return S_ISFIFO(status.stx_mode) || S_ISSOCK(status.stx_mode) || S_ISCHR(status.stx_mode);
 }
 
+namespace {
+
+/// How long the file is, as far as the system knows without asking a server; 0: unknown.
+off_t known_size(int fd) noexcept {
+    struct statx status;
+    const int result = ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &status);
+    return result < 0 ? 0 : static_cast<off_t>(status.stx_size);
+}
+
+}  // namespace
+
 file_state::file_state(engine_layer::descriptor_ptr f, std::string name)
     : file(std::move(f)), path(std::move(name)), has_readiness(detail::has_readiness(fd())) {}
 
@@ -221,7 +232,8 @@ std::string file::read(std::size_t n) {
     const bool positions = start >= 0 && !s.has_readiness;
     constexpr std::size_t unasked = 64 * 1024;   // as much is made room for without knowing how long the file is
     // What the file is said to have; one in /proc says 0, and one that grows has more.
-    const off_t left = positions && n > unasked ? std::max<off_t>(size() - start, 0) : 0;
+    const off_t said = !positions || n <= unasked ? 0 : n == npos ? detail::known_size(s.fd()) : size();
+    const off_t left = std::max<off_t>(said - start, 0);
     if (n != npos) {
         std::string text(std::min(n, left > 0 ? static_cast<std::size_t>(left) : unasked), '\0');
         text.resize(read(std::as_writable_bytes(std::span(text))));

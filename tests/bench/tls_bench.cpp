@@ -171,7 +171,7 @@ owned<X509> certificate_of(const weft::pem& p) {
 
 owned<SSL_CTX> openssl_context(bool server) {
     owned<SSL_CTX> made(SSL_CTX_new(server ? TLS_server_method() : TLS_client_method()));
-    SSL_CTX_set_min_proto_version(made.get(), TLS1_3_VERSION);
+    SSL_CTX_set_min_proto_version(made.get(), TLS1_2_VERSION);
     SSL_CTX_set_read_ahead(made.get(), 1);   // a record in one system call, not in two
     if (server) {
         const owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(reader_of(certificate().key).get(), nullptr, nullptr, nullptr));

@@ -2,7 +2,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/stat.h>
+
 #include <chrono>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -14,6 +17,7 @@
 using namespace std::chrono_literals;
 using namespace weft_test;
 using weft::engine_layer::file_call;
+using weft::engine_layer::try_call;
 
 namespace {
 
@@ -92,6 +96,55 @@ TEST_CASE_METHOD(leak_check, "file_call: a hundred fibers copy blocks of one fil
     CHECK(content == copied);
     ::close(from);
     ::close(to);
+}
+
+TEST_CASE("file_call: a regular file whose name is known is opened for reading at once, with the flags that were asked for") {
+    const std::string path = "/tmp/weft-known-" + std::to_string(::getpid());
+    const int made = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    REQUIRE(made >= 0);
+    REQUIRE(::write(made, "known", 5) == 5);
+    for (const int flags : {0, O_NONBLOCK, O_APPEND}) {
+        const ssize_t fd = try_call(file_call::open(path.c_str(), O_RDONLY | flags));
+        if (fd == -EAGAIN) {   // a kernel that cannot tell whether it knows a name
+            WARN("no open is made at once here");
+            break;
+        }
+        REQUIRE(fd >= 0);
+        CHECK((::fcntl(static_cast<int>(fd), F_GETFL) & (O_ACCMODE | O_NONBLOCK | O_APPEND)) == flags);
+        CHECK(::fcntl(static_cast<int>(fd), F_GETFD) == FD_CLOEXEC);
+        char bytes[8];
+        CHECK(::read(static_cast<int>(fd), bytes, sizeof bytes) == 5);
+        ::close(static_cast<int>(fd));
+    }
+
+    // What may wait, or does more than to open, is left to the call.
+    for (const int flags : {O_RDONLY | O_CREAT, O_RDONLY | O_TRUNC, int{O_RDWR}, int{O_WRONLY}, O_RDONLY | O_DIRECTORY})
+        CHECK(try_call(file_call::open(path.c_str(), flags)) == -EAGAIN);
+    CHECK(try_call(file_call::open("/tmp", O_TMPFILE | O_RDWR)) == -EAGAIN);
+    struct stat status;
+    REQUIRE(::fstat(made, &status) == 0);
+    CHECK(status.st_size == 5);   // nothing cut it off
+    const std::string link = path + "-link";
+    REQUIRE(::symlink(path.c_str(), link.c_str()) == 0);
+    CHECK(try_call(file_call::open(link.c_str(), O_RDONLY | O_NOFOLLOW)) == -EAGAIN);
+    ::unlink(link.c_str());
+    ::close(made);
+
+    // Who has a lease is told that somebody wants the file, and not waited for.
+    const auto before = std::signal(SIGIO, SIG_IGN);
+    const int holder = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (::fcntl(holder, F_SETLEASE, F_WRLCK) == 0) CHECK(try_call(file_call::open(path.c_str(), O_RDONLY)) == -EAGAIN);
+    ::close(holder);
+    std::signal(SIGIO, before);
+    ::unlink(path.c_str());
+}
+
+TEST_CASE("file_call: an open of a FIFO is not tried, and nobody at its other end notices") {
+    const fifo waiting;
+    const int writer_fails = ::open(waiting.path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    CHECK(writer_fails < 0);
+    CHECK(try_call(file_call::open(waiting.path.c_str(), O_RDONLY)) == -EAGAIN);
+    CHECK(try_call(file_call::open("/dev/null", O_RDONLY)) == -EAGAIN);
 }
 
 TEST_CASE_METHOD(leak_check, "file_call: a call that blocks keeps neither the loop nor other calls from going on") {

@@ -355,7 +355,9 @@ TEST_CASE("file: without descriptors left, opening says so") {
     weft::run([&] {
         file first = file::open(folder / "file");
         rlimit few = before;
-        few.rlim_cur = static_cast<rlim_t>(first.native_handle()) + 1;
+        const int next = ::dup(first.native_handle());
+        ::close(next);
+        few.rlim_cur = static_cast<rlim_t>(next);
         ::setrlimit(RLIMIT_NOFILE, &few);
         const int error = error_of([&] { file::open(folder / "file"); });
         ::setrlimit(RLIMIT_NOFILE, &before);
