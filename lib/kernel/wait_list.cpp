@@ -55,16 +55,13 @@ bool wait_list::begin_to_leave(waiter& w) noexcept {
     return false;
 }
 
-void wait_list::withdraw(waiter& w, gate& g) noexcept {
-    if (!begin_to_leave(w)) return;
-    const gate_lock lock(g);
-    remove(w);
+void wait_list::have_left(waiter& w) noexcept {
+    if (w.linked_.load(std::memory_order_relaxed) != waiter::awaited) return;   // decided under the gate
+    static_cast<wake_batch*>(w.slot)->leaving_.fetch_sub(1, std::memory_order_release);
 }
 
-bool wait_list::somebody_leaves() const noexcept {
-    for (const waiter* w = first_; w; w = next(*w))
-        if (w->linked_.load(std::memory_order_relaxed) == waiter::leaving) return true;
-    return false;
+bool wait_list::withdraw(waiter& w, gate& g) noexcept {
+    return withdraw(w, g, [](const gate_lock&) {});
 }
 
 void wake_batch::claim_all(wait_list& list, const gate_lock& lock, void* mark) noexcept {
@@ -75,22 +72,35 @@ void wake_batch::claim_all(wait_list& list, const gate_lock& lock, void* mark) n
     if (!list.empty()) [[unlikely]] let_leave(list, lock);
 }
 
-void wake_batch::let_leave(wait_list& list, const gate_lock& lock) noexcept {
-    lists_left_[left_++] = &list;
-    gate_ = &lock.where();
+void wake_batch::let_leave(wait_list& list, const gate_lock&) noexcept {
+    std::uint32_t added = 0;
+    std::uint32_t taken_over = 0;
+    wake_batch* relieved = nullptr;   // whoever awaits owners in a list awaits all of them that leave: there is one
+    for (waiter* w = list.front(); w; w = wait_list::next(*w)) {
+        const auto linked = w->linked_.load(std::memory_order_relaxed);
+        if (linked == waiter::awaited) {
+            relieved = static_cast<wake_batch*>(w->slot);
+            ++taken_over;
+        } else if (linked != waiter::leaving) {
+            continue;
+        }
+        w->slot = this;
+        w->linked_.store(waiter::awaited, std::memory_order_relaxed);
+        ++added;
+    }
+    if (added == 0) return;
+    awaits_ = true;
+    leaving_.fetch_add(added, std::memory_order_relaxed);
+    if (!relieved) return;
+    relieved_[relieved_count_++] = relieved;
+    relieved->leaving_.fetch_sub(taken_over - 1, std::memory_order_relaxed);   // and waits for this one instead
 }
 
 void wake_batch::wake_them() noexcept {
     // They are between two instructions, on other threads; who is woken first might destroy what they still need.
-    while (left_ > 0) {
-        bool leaving;
-        {
-            const gate_lock lock(*gate_);
-            leaving = lists_left_[left_ - 1]->somebody_leaves();
-        }
-        if (leaving) ::sched_yield();
-        else --left_;
-    }
+    while (leaving_.load(std::memory_order_acquire) > 0) ::sched_yield();
+    while (relieved_count_ > 0) relieved_[--relieved_count_]->leaving_.fetch_sub(1, std::memory_order_release);
+    awaits_ = false;
     while (first_) {
         waiter* w = first_;
         first_ = wait_list::next(*w);   // before the wake: w may be gone after it

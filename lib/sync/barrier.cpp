@@ -44,12 +44,8 @@ std::ptrdiff_t barrier::wait() {
     ++inside_;
     lock.leave();
     const wait_outcome outcome = park(w);
-    if (!w.was_woken() && wait_list::begin_to_leave(w)) {
-        lock.enter();
-        waiters_.remove(w);
-        --inside_;
-        lock.leave();
-    }
+    if (!w.was_woken())
+        waiters_.withdraw(w, gate_, [this](const gate_lock&) { --inside_; });
     woken_or_throw(outcome);
     if (number == broke)
         throw broken_barrier();

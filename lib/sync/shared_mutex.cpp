@@ -86,11 +86,8 @@ bool shared_mutex::enter(const void* writer, time_point deadline, const char* wh
         return true;
     if (w.was_woken()) {
         writer ? unlock() : unlock_shared();
-    } else if (wait_list::begin_to_leave(w)) {  // else whoever dropped it has let in those behind it
-        lock.enter();
-        waiters_.remove(w);
-        admit(lock, batch);
-        lock.leave();
+    } else {  // unless whoever dropped it has let in those behind it
+        waiters_.withdraw(w, gate_, [&](const gate_lock& again) { admit(again, batch); });
         batch.wake_all();
     }
     return woken_or_throw(outcome);

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <chrono>
 #include <random>
@@ -340,5 +342,81 @@ TEST_CASE_METHOD(leak_check, "wake_batch: who is woken may destroy the object wh
         }
         impatient.join();
         heir.join();
+    }
+}
+
+TEST_CASE("wake_batch: whose time was up may find the wait has come true, and destroy the object, while the waker waits") {
+    struct object {
+        weft::detail::gate gate;
+        weft::detail::wait_list waiters;
+        bool set = false;   // guarded by gate
+    };
+    for (int i = 0; i < rounds(3000); ++i) {
+        // In a mapping of its own: who touches it when it is gone is killed.
+        void* const memory = ::mmap(nullptr, sizeof(object), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        REQUIRE(memory != MAP_FAILED);
+        auto* shared = new (memory) object;
+        std::atomic<bool> waits{false};
+        std::thread waker([&, shared] {
+            while (!waits) std::this_thread::yield();
+            for (int spin = 0; spin < i % 64; ++spin) weft::detail::now();
+            weft::detail::wake_batch batch;
+            const weft::detail::gate_lock lock(shared->gate);
+            shared->set = true;
+            batch.claim_all(shared->waiters, lock);
+        });
+        for (;;) {
+            waiter self("object", shared);
+            {
+                const weft::detail::gate_lock lock(shared->gate);
+                if (shared->set) break;
+                shared->waiters.push_back(self);
+            }
+            waits = true;
+            if (weft::detail::park(self, weft::detail::now() + 1us) == wait_outcome::woken) break;
+            shared->waiters.withdraw(self, shared->gate);
+        }
+        ::munmap(memory, sizeof(object));
+        waker.join();
+    }
+}
+
+TEST_CASE_METHOD(leak_check, "wake_batch: of two who wake everybody, each waits for the same owner that is leaving") {
+    struct object {
+        weft::detail::gate gate;
+        weft::detail::wait_list waiters;
+        int waiting = 0;   // guarded by gate
+    };
+    for (int i = 0; i < rounds(1000); ++i) {
+        auto* shared = new object;
+        std::atomic<int> left{2};
+        const auto wait = [shared](auto until) {
+            waiter self("object", shared);
+            {
+                const weft::detail::gate_lock lock(shared->gate);
+                shared->waiters.push_back(self);
+                ++shared->waiting;
+            }
+            if (weft::detail::park(self, until()) != wait_outcome::woken) shared->waiters.withdraw(self, shared->gate);
+        };
+        const auto wake_everybody = [&left, shared] {
+            {
+                weft::detail::wake_batch batch;
+                const weft::detail::gate_lock lock(shared->gate);
+                batch.claim_all(shared->waiters, lock);
+            }
+            if (--left == 0) delete shared;
+        };
+        std::vector<std::thread> impatient;
+        for (int n = 0; n < 2; ++n)
+            impatient.emplace_back([&] { wait([i] { return weft::detail::now() + std::chrono::microseconds(i % 64); }); });
+        for (bool all = false; !all;) {
+            const weft::detail::gate_lock lock(shared->gate);
+            all = shared->waiting == 2;
+        }
+        std::thread other(wake_everybody);
+        wake_everybody();
+        other.join();
+        for (std::thread& t : impatient) t.join();
     }
 }

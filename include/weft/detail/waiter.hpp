@@ -26,7 +26,9 @@
 ///  - A waiter that lost (timed out, cancelled) may still stand in the list. Either its owner takes it out, or a waker drops
 ///    it; linked_ decides which: linked -> leaving (the owner, before it enters the gate) or linked -> dropped (a waker,
 ///    under the gate) -> free. So an owner that was dropped does not touch the object, which may be gone, and a waker that
-///    wakes everybody waits for owners that are leaving before it wakes anyone who might destroy the object.
+///    wakes everybody waits for owners that are leaving before it wakes anyone who might destroy the object, or returns to a
+///    caller who might: leaving -> awaited. The owners tell it when they have left the gate, for once the last has, it may
+///    itself be the one to destroy the object: the waker does not look there again.
 ///  - park() reports cancelled whenever a cancellation is deliverable when the waiter runs again, also if it was woken
 ///    before: a cancel() that arrives before the waiter has run wins. was_woken() then says that something was handed over.
 ///
@@ -102,10 +104,11 @@ private:
     bool claim_shared() noexcept;
     [[noreturn]] static void refuse(const char* what);
     enum : std::uint8_t { armed, woken, timed_out, cancelled_ };
-    enum : std::uint8_t { free, in_list, leaving, dropped };
+    enum : std::uint8_t { free, in_list, leaving, awaited, dropped };
 
     std::atomic<std::uint8_t> state_{armed};
     std::atomic<std::uint8_t> linked_{free};    // set under the object's gate, except in_list -> leaving by the owner
+                                                // awaited: slot leads to the wake_batch that waits
     std::atomic<std::uint32_t> signal_{0};      // 1: wake() is through with this waiter; a plain thread's futex word
     kernel::fiber* fiber_;                      // null: a plain thread
     kernel::scheduler* home_;                   // null: a plain thread
@@ -158,15 +161,26 @@ public:
 
     /// Unlinks a waiter that lost. False: its owner is about to, and needs the gate for it.
     WEFT_API bool drop(waiter& w) noexcept;
-    /// For the owner of a waiter that lost, outside of the gate. True: the object is there until the owner has entered the
-    /// gate and removed w. False: w was dropped, and the object may be gone.
-    WEFT_API static bool begin_to_leave(waiter& w) noexcept;
-    /// begin_to_leave, and removes w.
-    WEFT_API void withdraw(waiter& w, gate& g) noexcept;
-    /// True if an owner is between begin_to_leave and remove.
-    WEFT_API bool somebody_leaves() const noexcept;
+    /// For the owner of a waiter that lost, outside of the gate: removes w. False: w was dropped, and the object may be gone.
+    WEFT_API bool withdraw(waiter& w, gate& g) noexcept;
+    /// The same, and calls then(lock) under the gate if w had not been dropped. Afterwards the object may be gone.
+    template <class F>
+    bool withdraw(waiter& w, gate& g, F&& then) noexcept {
+        if (!begin_to_leave(w)) return false;
+        {
+            gate_lock lock(g);
+            unlink(w);
+            then(lock);
+        }
+        have_left(w);
+        return true;
+    }
 
 private:
+    friend class wake_batch;
+    /// True: the object is there until the owner has removed w and called have_left.
+    WEFT_API static bool begin_to_leave(waiter& w) noexcept;
+    WEFT_API static void have_left(waiter& w) noexcept;
     void unlink(waiter& w) noexcept {
         auto* before = static_cast<waiter*>(w.previous);
         auto* behind = static_cast<waiter*>(w.next);
@@ -197,21 +211,23 @@ public:
         else first_ = &claimed;
         last_ = &claimed;
     }
-    /// Before anybody is woken, waits for the owners that are leaving the list. For at most three lists, of one gate.
+    /// Before anybody is woken, waits for the owners that are leaving the list. For at most three lists.
     WEFT_API void let_leave(wait_list& list, const gate_lock& lock) noexcept;
     /// Not under any gate.
     void wake_all() noexcept {
-        if (first_ || left_ > 0) wake_them();
+        if (first_ || awaits_) wake_them();
     }
 
 private:
+    friend class wait_list;
     WEFT_API void wake_them() noexcept;
 
     waiter* first_ = nullptr;
     waiter* last_ = nullptr;
-    int left_ = 0;
-    gate* gate_ = nullptr;          // of lists_left_
-    wait_list* lists_left_[3];      // the first left_ of them
+    bool awaits_ = false;
+    unsigned relieved_count_ = 0;
+    std::atomic<std::uint32_t> leaving_{0};   // whom it waits for: owners, and batches that took over some of its own
+    wake_batch* relieved_[3];   // that waited for the same owners before; each waits for this one in their place
 };
 
 /// Suspends the calling fiber (or blocks the calling plain thread) until w is decided. Reports, never throws.
