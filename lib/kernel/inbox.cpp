@@ -75,7 +75,7 @@ bool inbox::deliver() noexcept {
 bool inbox::fall_asleep() noexcept {
     int expected = awake;
     if (!bell_.compare_exchange_strong(expected, asleep, std::memory_order_seq_cst)) {
-        bell_.store(awake, std::memory_order_seq_cst);   // a ring came while awake: take it as the reason for a turn
+        wake_up();   // a ring came while awake: take it as the reason for a turn
         return false;
     }
     if (head_.load(std::memory_order_seq_cst) == nullptr) return true;
@@ -84,7 +84,8 @@ bool inbox::fall_asleep() noexcept {
 }
 
 void inbox::wake_up() noexcept {
-    bell_.store(awake, std::memory_order_seq_cst);   // the eventfd is never read: it is watched for edges
+    // Not a store: what the last to ring has written before must be seen in the turn that is its answer.
+    bell_.exchange(awake, std::memory_order_seq_cst);   // the eventfd is never read: it is watched for edges
 }
 
 bool several_processors() noexcept {

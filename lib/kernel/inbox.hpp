@@ -32,8 +32,13 @@ public:
 
     /// True if something has been posted.
     bool full() const noexcept { return head_.load(std::memory_order_relaxed) != nullptr; }
-    /// The same, or the bell has been rung.
-    bool called() const noexcept { return full() || bell_.load(std::memory_order_relaxed) == rung; }
+    /// The same, or the bell has been rung, awake; such a ring is the reason for one turn.
+    bool called() noexcept {
+        if (full()) return true;
+        if (bell_.load(std::memory_order_relaxed) != rung) return false;
+        wake_up();
+        return true;
+    }
     /// Delivers what was posted before the call, oldest first; returns whether there was anything.
     bool deliver() noexcept;
     /// Before sleeping. False if a message is there, or a ring has come, after all: do not sleep.

@@ -140,6 +140,18 @@ TEST_CASE("inbox: a ring without a message wakes, or keeps it from sleeping, onc
     s.box->wake_up();
 }
 
+TEST_CASE("inbox: a ring without a message keeps the loop from sleeping for one turn, not for ever") {
+    sleeper s;
+    s.box->ring();
+    CHECK(s.box->called());
+    CHECK_FALSE(s.box->called());
+    s.box->ring();
+    CHECK_FALSE(s.box->fall_asleep());
+    CHECK_FALSE(s.box->called());
+    REQUIRE(s.box->fall_asleep());
+    s.box->wake_up();
+}
+
 TEST_CASE("inbox: a signal handler may ring, and leaves errno alone") {
     static inbox* box;
     sleeper s;
