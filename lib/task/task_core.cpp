@@ -1,6 +1,7 @@
 #include <weft/detail/task_core.hpp>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <weft/error.hpp>
@@ -158,13 +159,14 @@ bool task_core::remove_joiner(joiner& j) noexcept {
 namespace {
 
 struct waiting_joiner : joiner {
-    waiting_joiner(const char* what, const task_core& t) : self(what, &t) {
+    waiting_joiner(const char* what, const task_core& t) {
+        self.emplace(what, &t);
         completed = [](joiner& j, task_core&, const gate_lock& lock, wake_batch& batch) noexcept {
-            auto& w = static_cast<waiting_joiner&>(j).self;
+            auto& w = *static_cast<waiting_joiner&>(j).self;
             if (w.claim(lock)) batch.add(w);
         };
     }
-    waiter self;
+    std::optional<waiter> self;   // another one after each cancellation that was forwarded: under the gate
 };
 
 }  // namespace
@@ -174,7 +176,7 @@ void task_core::join(const char* what) {
     if (this == current()) throw std::logic_error(std::string(what) + ": a task cannot wait for its own end");
     waiting_joiner j(what, *this);
     if (!add_joiner(j)) return;
-    const wait_outcome outcome = park(j.self);
+    const wait_outcome outcome = park(*j.self);
     if (outcome != wait_outcome::woken) remove_joiner(j);
     woken_or_throw(outcome);
 }
@@ -183,16 +185,22 @@ void task_core::join_forwarding(const char* what) {
     if (done()) return;
     task_core* self = current();
     if (this == self) throw std::logic_error(std::string(what) + ": a task cannot wait for its own end");
+    waiting_joiner j(what, *this);
+    if (!add_joiner(j)) return;
     bool forwarded = false;
     weft::cancelled taken;
-    while (!done()) {
-        waiting_joiner j(what, *this);
-        if (!add_joiner(j)) break;
-        if (park(j.self) != wait_outcome::cancelled) break;
-        remove_joiner(j);
-        taken = self->take_request();
+    while (park(*j.self) == wait_outcome::cancelled) {
         forwarded = true;
-        cancel(taken.message());
+        try {
+            taken = self->take_request();
+            cancel(taken.message());
+        } catch (...) {   // no memory for the message
+            remove_joiner(j);
+            throw;
+        }
+        const gate_lock lock(gate_);
+        if (!j.linked) break;
+        j.self.emplace(what, this);   // in the same place among those who wait
     }
     if (forwarded) throw taken;
 }

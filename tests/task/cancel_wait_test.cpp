@@ -91,6 +91,27 @@ TEST_CASE_METHOD(fixture, "get: a task cancelled by one of its waiters is cancel
     });
 }
 
+TEST_CASE_METHOD(fixture, "get: who forwards a request keeps its place among those who wait") {
+    run([] {
+        notes log;
+        auto work = create_task([] {
+            CHECK_THROWS_AS(park(), cancelled);
+            CHECK_THROWS_AS(park(), cancelled);
+        });
+        auto first = create_task([&] { log.push_back("first: " + thrown_by([&] { work.get(); })); });
+        auto second = create_task([&] {
+            work.join();
+            log.push_back("second");
+        });
+        turns(2);
+        first.cancel("one");
+        turns(2);
+        first.cancel("two");
+        gather(first, second);
+        CHECK(log == notes{"first: two", "second"});
+    });
+}
+
 TEST_CASE_METHOD(fixture, "get: through a chain of tasks forwards to the end of the chain") {
     run([] {
         notes log;
