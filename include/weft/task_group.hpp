@@ -96,8 +96,9 @@ struct start_state<void> : starting_child {};
 /// The children of one task group and what has become of them.
 ///
 /// Invariants: all of it on the loop of the task that runs the body. children_ counts those that have not ended. Once
-/// aborting_, every child has been cancelled and none is added; the first failure leads to that a turn later (failing_). The body's own request is request_; it is raised while the
-/// body runs, never while finish() waits: then nobody is there to be cut off.
+/// aborting_, every child has been cancelled and none is added; the first failure leads to that a turn later (failing_). The
+/// body's own request is request_; it is raised while the body runs, never while finish() waits: then nobody is there to be
+/// cut off.
 class WEFT_API group_core {
 public:
     explicit group_core(source_place where);
@@ -129,7 +130,8 @@ private:
     body_request request_;
     request_scope* asker_;                // who asks those in the group for the end of idle waits; null: nobody
     std::string why_;                     // it is aborting, or failing_: the message of the cancellations
-    child* first_ = nullptr;
+    child* first_ = nullptr;   // oldest
+    child* last_ = nullptr;
     std::size_t children_ = 0;
     std::vector<std::exception_ptr> errors_;
     std::exception_ptr body_cancelled_;   // the `cancelled` that left the body

@@ -72,9 +72,9 @@ void group_core::add(task_core& t, starting_child* starting) {
         c.group->child_ended(c, t, &lock);
         loop.defer_stops = false;
     };
-    c->next_child = first_;
-    if (first_) first_->previous_child = c;
-    first_ = c;
+    c->previous_child = last_;
+    (last_ ? last_->next_child : first_) = c;
+    last_ = c;
     ++children_;
     if (starting && starting->phase_ == starting_child::phase::waiting) {   // else an eager child that is ready already
         c->starting = starting;
@@ -91,7 +91,7 @@ void group_core::add(task_core& t, starting_child* starting) {
 
 void group_core::child_ended(child& c, task_core& t, const gate_lock* in_gate) noexcept {
     (c.previous_child ? c.previous_child->next_child : first_) = c.next_child;
-    if (c.next_child) c.next_child->previous_child = c.previous_child;
+    (c.next_child ? c.next_child->previous_child : last_) = c.previous_child;
     starting_child* starting = c.starting;
     delete &c;
     --children_;

@@ -33,6 +33,24 @@ TEST_CASE_METHOD(fixture, "cancel(): ends children and body; a body without a va
     });
 }
 
+TEST_CASE_METHOD(fixture, "cancel(): reaches the children in the order in which they were added") {
+    run([] {
+        notes log;
+        with_task_group([&](task_group& group) {
+            for (const char* name : {"a", "b", "c", "d"}) {
+                group.create_task([&log, name] {
+                    if (name[0] == 'b') return;   // one that has ended before
+                    at_exit leave{[&] { log.push_back(name); }};
+                    park();
+                });
+            }
+            turns(2);
+            group.cancel();
+        });
+        CHECK(log == notes{"a", "c", "d"});
+    });
+}
+
 TEST_CASE_METHOD(fixture, "cancel(): a body with a value that was cut off throws cancelled") {
     run([] {
         CHECK_THROWS_AS(with_task_group([&](task_group& group) {
