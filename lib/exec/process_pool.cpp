@@ -32,7 +32,9 @@ constexpr std::size_t buffer_size = 256 * 1024;
 constexpr std::size_t most_workers = 256;   // so that the commands for all fit into the server's socket while it starts
 
 void close_socket(int& fd) noexcept {
-    if (fd >= 0) ::close(std::exchange(fd, -1));
+    if (fd < 0) return;
+    ::shutdown(fd, SHUT_RDWR);   // the end is told also where a process that the program has forked has the socket, too
+    ::close(std::exchange(fd, -1));
 }
 
 std::string how_it_ended(const server_report& r) {

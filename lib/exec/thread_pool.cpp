@@ -44,7 +44,7 @@ void thread_pool_state::enqueue(pool_job& j) {
     if (jobs > spinning + sleeping_ && threads_.size() < most_) {
         try {
             start_thread();
-        } catch (const std::system_error&) {
+        } catch (...) {   // no more threads, or no memory
             if (threads_.empty()) {   // else those there are will come to it
                 unlink(j);
                 throw;
