@@ -103,6 +103,7 @@ void future_state::break_promise() noexcept {
 
 /// Under the gate, and leaves it: wakes everybody.
 void future_state::finish(gate_lock& lock) noexcept {
+    const auto alive = shared_from_this();  // who finds it done may destroy both ends, before the gate is left
     wake_batch batch;
     phase_.store(phase::done, std::memory_order_release);
     batch.claim_all(waiters_, lock);

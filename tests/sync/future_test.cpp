@@ -311,6 +311,23 @@ TEST_CASE_METHOD(real_time, "future: a cancel from another thread and a value: o
     }
 }
 
+TEST_CASE_METHOD(real_time, "future: who finds it done may destroy both ends while it is still being set") {
+    for (int i = rounds(1000); i > 0; --i) {
+        std::thread setter;
+        bool right = false;
+        {
+            promise<int> p;
+            auto f = p.get_future();
+            setter = std::thread([&p] { p.set_value(7); });
+            while (!f.done())
+                std::this_thread::yield();
+            right = f.get() == 7;
+        }
+        setter.join();
+        REQUIRE(right);
+    }
+}
+
 TEST_CASE_METHOD(real_time, "future: a plain thread's timed wait gives up") {
     promise<int> p;
     auto f = p.get_future();
