@@ -1,6 +1,7 @@
 #include <weft/cancellation.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -89,7 +90,7 @@ void task_core::push_frame(cancel_frame& f) noexcept {
 }
 
 void task_core::pop_frame(cancel_frame& f) noexcept {
-    if (extras_) forget_stops(&f, nullptr);
+    if (std::atomic_ref(extras_).load(std::memory_order_relaxed)) forget_stops(&f, nullptr);
     gate_lock lock(gate_);
     top_ = f.outer;
     uncaught_floor = top_->uncaught_floor;
@@ -163,7 +164,8 @@ void nested::open(task_core& t) noexcept {
 
 void nested::close() noexcept {
     frame_->innermost = outer_;
-    if (task_->extras_) task_->forget_stops(frame_, this);
+    // Another thread may be making them at this moment, for a cancellation's message: then there are no stops among them.
+    if (std::atomic_ref(task_->extras_).load(std::memory_order_relaxed)) task_->forget_stops(frame_, this);
 }
 
 void nested::asked_by(request_scope&) noexcept {}

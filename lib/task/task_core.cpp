@@ -18,8 +18,9 @@ task_core::~task_core() { delete extras_; }
 
 task_core::extras& task_core::more() {
     if (!extras_) {
-        extras_ = new extras;
-        extras_->update.task = this;
+        auto made = std::make_unique<extras>();
+        made->update.task = this;
+        std::atomic_ref(extras_).store(made.release(), std::memory_order_relaxed);   // see nested::close()
     }
     return *extras_;
 }
