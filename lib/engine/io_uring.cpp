@@ -111,7 +111,7 @@ public:
         if (!watched_.armed && ring_.has_room()) {
             ::io_uring_prep_poll_add(&prepare(watched_), watched_.file, POLLIN);
         }
-        ring_.wait(deadline);
+        ring_.wait(doorbell_.armed && watched_.armed ? deadline : time_point::min());   // never deaf
         if (watched_.armed) return;
         watches_.dispatch(time_point::min());
         if (!ring_.has_room()) return;
@@ -214,6 +214,9 @@ public:
             fill(prepare(op), call);
             const wait_outcome outcome = closes ? detail::park_uncancellable(self) : detail::park(self);
             settle(op, what, this);
+            // Interrupted or not, the number is free, and may be somebody else's by now.
+            if (closes && op.result != -ECANCELED)
+                return io_result(op.result == -EINTR || op.result == -restart_call ? 0 : op.result);
             const io_result r = result_of(op, outcome);
             if (r.error() != EAGAIN || op.result == -EAGAIN) return r;
         }
