@@ -85,6 +85,7 @@ public:
     }
     bool detach(registration& r) noexcept override {
         set_.remove(r);
+        if (kernel::scheduler::current() == &home()) set_.forget(r);   // else it lives until the turn is over
         return true;
     }
 

@@ -34,8 +34,9 @@ int epoll_set::add_doorbell(int file) noexcept {
 
 void epoll_set::remove(registration& r) noexcept {
     if (r.file >= 0) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, r.file, nullptr);
-    forget(reinterpret_cast<std::uintptr_t>(&r));
 }
+
+void epoll_set::forget(registration& r) noexcept { forget(reinterpret_cast<std::uintptr_t>(&r)); }
 
 void epoll_set::remove(watch& w) noexcept {
     control(EPOLL_CTL_DEL, w);

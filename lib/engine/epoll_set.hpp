@@ -3,8 +3,9 @@
 /// epoll_set: an epoll instance with what it watches: registrations, edge-triggered in both directions, and watches,
 /// level-triggered. Both engines keep watches in one.
 ///
-/// Invariants: events are collected and handed out by dispatch() only, on the loop's own stack. What is taken out of the set
-/// while a batch is handed out gets no event of that batch.
+/// Invariants: events are collected and handed out by dispatch() only, on the loop's own stack. A watch that is taken out of
+/// the set while a batch is handed out gets no event of that batch; nor does a registration that is forgotten. The batch is the
+/// loop's thread's alone: what another thread takes out must live until the batch has been handed out.
 
 #include <sys/epoll.h>
 
@@ -33,6 +34,7 @@ public:
     int add_doorbell(int file) noexcept;
 
     void remove(registration& r) noexcept;   // any thread
+    void forget(registration& r) noexcept;   // the loop's: the batch that is being handed out
     void remove(watch& w) noexcept;
 
     /// Waits for events until the deadline and hands them out.
