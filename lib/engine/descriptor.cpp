@@ -84,7 +84,7 @@ bool registration::retire(bool closing) noexcept {
         lock.leave();
         leave();
         batch.wake_all();
-        delete this;
+        end();
         return false;
     }
     // Another thread's: it may be dealing with an event for this at this moment, and frees it between two turns.
@@ -104,7 +104,21 @@ void registration::deliver_retired() noexcept {
     if (!detached_ && e) e->detach(*this);
     if (closes_file_) ::close(file);
     leave();
-    delete this;
+    end();
+}
+
+void registration::end() noexcept {
+    if (in_flight > 0) kept_ = true;
+    else delete this;
+}
+
+void registration::operation_over() noexcept {
+    if (--in_flight == 0 && kept_) delete this;
+}
+
+bool registration::retired() noexcept {
+    gate_lock lock(gate_);
+    return !engine_;
 }
 
 void registration::abandon() noexcept {

@@ -52,6 +52,9 @@ public:
     /// free this. Any thread; the caller forgets the registration. True: the engine's thread will also close the file, which
     /// only it can do safely; that happens only if the caller is `closing` it.
     bool retire(bool closing = false) noexcept;
+    /// One of in_flight has left; the last one of a registration that is retired frees it. On the engine's thread.
+    void operation_over() noexcept;
+    bool retired() noexcept;
     /// The engine dies: the owner keeps a registration without an engine. On the engine's thread.
     void abandon() noexcept;
 
@@ -60,7 +63,7 @@ public:
     void leave() noexcept;
 
     int file;
-    /// Requests that the kernel has for this file, io_uring's; on the engine's thread.
+    /// Operations that the kernel has, or had and that have not left yet, io_uring's; on the engine's thread.
     unsigned in_flight = 0;
     /// A guess: the next receive finds data there; on the engine's thread.
     bool expects_data = true;
@@ -72,12 +75,14 @@ public:
 
 private:
     void deliver_retired() noexcept;
+    void end() noexcept;
     void wake_closed(const detail::gate_lock& lock, detail::wake_batch& batch) noexcept;
 
     detail::gate gate_;
     engine* engine_;
     bool closes_file_ = false;   // once retired
     bool detached_ = false;      // likewise
+    bool kept_ = false;          // retired, for the operations in flight; on the engine's thread
     detail::waiter* reader_ = nullptr;
     detail::waiter* writer_ = nullptr;
     registration** list_ = nullptr;

@@ -7,7 +7,8 @@
 //    its result counts, and a cancellation stays pending: nothing that was transferred is lost.
 //  - A request holds the file, not its number, from the moment it is submitted. So a file is closed only after what was
 //    filled for it has been submitted and given up (detach()), on this thread: another thread's close leaves the file to it.
-//  - in_flight of a registration counts the operations on its file; one that was closed is not counted down, it is gone.
+//  - in_flight of a registration counts the operations on its file, until each has left. It lives as long as one is there: also
+//    when it is closed while the kernel gives an operation up.
 //  - O_NONBLOCK means nothing to requests on sockets; of other files io_uring gives EAGAIN back where it cannot wait. Those
 //    are tried and polled for, as epoll does it, but with a request.
 //
@@ -286,16 +287,18 @@ private:
         fill(prepare(op), d.file);
         ++r.in_flight;
         const wait_outcome outcome = detail::park(self, deadline);
-        // SAFETY: as in epoll.cpp: not marked, then r is still there.
+        // SAFETY: r is there as long as this operation is.
         const bool closed = marked_closed(self) || !r.leave_waiter(way, self);
         settle(op, what, closed ? nullptr : &d);
+        if (way == direction::read)
+            r.expects_data = op.result == -EAGAIN || (op.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+        const bool closed_by_now = closed || r.retired();
+        r.operation_over();   // r may be gone
         if (closed) {
             if (moves == transfer::file && op.result >= 0) ::close(op.result);
             return io_result(-EBADF);
         }
-        --r.in_flight;
-        if (way == direction::read)
-            r.expects_data = op.result == -EAGAIN || (op.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+        if (closed_by_now && op.result == -EAGAIN) return io_result(-EBADF);   // to be tried again no more
         return result_of(op, outcome, moves);
     }
 

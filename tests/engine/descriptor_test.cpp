@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <random>
 #include <string>
 #include <thread>
@@ -168,6 +169,37 @@ TEST_CASE_METHOD(leak_check, "descriptor: closing in the turn of a deadline, a c
             loop.run();
             CHECK((waited == closed || waited == "timed out" || waited == "cancelled"));
         }
+}
+
+TEST_CASE_METHOD(leak_check, "descriptor: it may be closed while the system still gives up a receive that was cut") {
+    for (const bool cancelled : {true, false}) {
+        bare_loop loop;
+        ends pair = socket_pair();
+        const time_point when = weft::detail::now() + 1h;
+        std::string outcome;
+        bare_loop::job* receiver = &loop.start([&] {
+            char bytes[64];
+            iovec room{bytes, sizeof bytes};
+            msghdr m{};
+            m.msg_iov = &room;
+            m.msg_iovlen = 1;
+            outcome = told(loop.engine().receive(*pair.first, m, 0, when), bytes);
+            receiver->take_cancellation();
+        });
+        loop.settle();
+        loop.start([&] {
+            if (cancelled) receiver->cancel();
+            else loop.scheduler().fire_timers(when);
+            loop.scheduler().yield();   // the receive has asked the system, or has ended
+            pair.first.reset();
+            // What was freed is used again.
+            std::vector<std::unique_ptr<char[]>> others;
+            for (int i = 0; i < 64; ++i) others.emplace_back(new char[128])[0] = 'x';
+            loop.scheduler().yield();
+        });
+        loop.run();
+        CHECK(outcome == (cancelled ? "cancelled" : "timed out"));
+    }
 }
 
 TEST_CASE_METHOD(leak_check, "descriptor: an event in flight for a closed one is forgotten") {
