@@ -3,7 +3,6 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -98,24 +97,6 @@ bool better(const ranked& a, const ranked& b) noexcept {
     return a.prefix > b.prefix;
 }
 
-/// The address that a datagram to `to` would leave from.
-std::optional<ip_address> source_for(const ip_address& to) noexcept {
-    const int fd = ::socket(to.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-    if (fd < 0)
-        return {};
-    std::optional<ip_address> source;
-    sockaddr_storage storage;
-    socklen_t length = to_sockaddr(to, 1, storage);  // any port will do
-    auto* address = reinterpret_cast<sockaddr*>(&storage);
-    if (::connect(fd, address, length) == 0) {
-        length = sizeof storage;
-        if (::getsockname(fd, address, &length) == 0)
-            source = from_sockaddr(*address);
-    }
-    ::close(fd);
-    return source;
-}
-
 }  // namespace
 
 void sort_destinations(std::vector<destination>& destinations) {
@@ -124,12 +105,12 @@ void sort_destinations(std::vector<destination>& destinations) {
     std::ranges::transform(order, destinations.begin(), [](const ranked& r) { return r.where; });
 }
 
-void sort_addresses(std::vector<ip_address>& addresses) {
+void sort_addresses(std::vector<ip_address>& addresses, source_finder& finder) {
     if (addresses.size() < 2)
         return;
     std::vector<destination> destinations;
     for (const ip_address& address : addresses)
-        destinations.push_back({address, source_for(address)});
+        destinations.push_back({address, finder.source_for(address)});
     sort_destinations(destinations);
     std::ranges::transform(destinations, addresses.begin(), [](const destination& d) { return d.address; });
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dns/address.hpp"
+#include "dns/source_finder.hpp"
 
 namespace weft::dns_layer {
 
@@ -20,8 +21,8 @@ struct destination {
 /// came). Rules 3, 4 and 7 ask what only the kernel knows; it applies them when it chooses the source.
 void sort_destinations(std::vector<destination>& destinations);
 
-/// Asks the kernel for the sources, without sending anything, and sorts.
-void sort_addresses(std::vector<ip_address>& addresses);
+/// Asks for the sources, and sorts.
+void sort_addresses(std::vector<ip_address>& addresses, source_finder& finder);
 
 /// Which families this machine has an address of, other than loopback and, for IPv6, link-local
 /// (AI_ADDRCONFIG).

@@ -30,6 +30,7 @@
 #include "dns/answer.hpp"
 #include "dns/file_stamp.hpp"
 #include "dns/resolver_state.hpp"
+#include "dns/source_finder.hpp"
 #include "engine/engine.hpp"
 #include "kernel/timer_queue.hpp"
 
@@ -80,6 +81,7 @@ public:
     const search_rules& search();
 
     kernel::scheduler& home() const noexcept { return home_; }
+    source_finder& sources() noexcept { return sources_; }
 
     /// Ends all questions and deletes the channel. On its loop's thread.
     void shut_down() noexcept;
@@ -109,6 +111,7 @@ private:
     kernel::scheduler& home_;
     ares_channeldata* handle_ = nullptr;
     search_rules search_;
+    source_finder sources_;
     file_stamp configuration_;  // of the resolv.conf that handle_ was opened with
 
     struct timeout : kernel::timer {

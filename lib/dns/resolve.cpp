@@ -155,21 +155,22 @@ std::vector<ip_address> resolver_state::find_addresses(const char* call, std::st
         throw_invalid(call, host, "is no address");
 
     const domain_name name = check_host_name(call, host);
+    source_finder own;  // what needs no server needs no channel
     canonical_name = name.text;
     if (is_localhost(name.text)) {
         auto found = require({loopback(AF_INET6), loopback(AF_INET)});
-        sort_addresses(found);
+        sort_addresses(found, own);
         return found;
     }
     if (const hosts_ptr table = hosts(); const hosts_table::host* known = table->find(name.text)) {
         if (auto found = fitting(known->addresses, hints); !found.empty()) {
             canonical_name = known->canonical_name;
-            sort_addresses(found);
+            sort_addresses(found, own);
             return found;
         }
     }
     auto found = ask_addresses(call, name, hints, canonical_name);
-    sort_addresses(found);
+    sort_addresses(found, channel_here(call).sources());
     return found;
 }
 

@@ -70,7 +70,24 @@ TEST_CASE("address order: IPv4 addresses stay as the server sent them") {
 
 TEST_CASE("address order: loopback has a source on every machine") {
     std::vector<ip_address> addresses{*parse_address("127.0.0.2"), *parse_address("127.0.0.1")};
-    sort_addresses(addresses);
+    source_finder finder;
+    sort_addresses(addresses, finder);
     CHECK(addresses.size() == 2);
     CHECK(to_text(addresses[0]) == "127.0.0.2");
+}
+
+TEST_CASE("address order: what was asked before does not change a source") {
+    source_finder kept;
+    const char* const destinations[] = {"127.0.0.1", "::1", "127.0.0.2", "10.1.2.3", "2001:db8::1", "fe80::1%lo", "::1",
+                                        "255.255.255.255", "::ffff:127.0.0.1", "127.0.0.1", "fd00::1", "::1"};
+    for (const char* const text : destinations) {
+        INFO(text);
+        const ip_address to = *parse_address(text);
+        source_finder fresh;
+        const auto expected = fresh.source_for(to);
+        CHECK(kept.source_for(to) == expected);
+        if (expected)
+            CHECK(expected->family == to.family);
+    }
+    CHECK(kept.source_for(*parse_address("127.0.0.1")) == parse_address("127.0.0.1"));
 }
