@@ -61,11 +61,11 @@ std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
 }  // namespace
 
 pem_source read_pem_file(const std::string& path, const char* call) {
-    const auto failed = [&] [[noreturn]] {
-        throw std::system_error(errno, std::generic_category(), std::string(call) + ": \"" + printable(path) + '"');
+    const auto failure = [&] {
+        return std::system_error(errno, std::generic_category(), std::string(call) + ": \"" + printable(path) + '"');
     };
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) failed();
+    if (fd < 0) throw failure();
     const struct closing {
         int fd;
         ~closing() { ::close(fd); }
@@ -76,12 +76,12 @@ pem_source read_pem_file(const std::string& path, const char* call) {
     while (result.text.size() < most) {
         const ssize_t count = ::read(fd, part.data(), part.size());
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) failed();
+        if (count < 0) throw failure();
         if (count == 0) return result;
         result.text.append(part.data(), static_cast<std::size_t>(count));
     }
     errno = EFBIG;
-    failed();
+    throw failure();
 }
 
 certificates_ptr read_certificates(const pem_source& source, const char* call) {

@@ -239,7 +239,7 @@ endpoint tls_transport::remote_endpoint() const {
 namespace weft::detail {
 
 void check_tls(const tls_context& context, tls_side side, std::string_view server_name, const char* call) {
-    const auto refuse = [&] [[noreturn]] (const char* what) { throw std::invalid_argument(std::string(call) + ": " + what); };
+    const auto refuse = [&](const char* what) { throw std::invalid_argument(std::string(call) + ": " + what); };
     if (!context.state()) refuse("tls: the context was moved elsewhere");
     const tls_layer::context_state& state = *context.state();
     if (side == tls_side::client && state.is_server)
