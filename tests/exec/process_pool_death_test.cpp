@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "exec/process_fixture.hpp"
@@ -116,6 +117,23 @@ TEST_CASE_METHOD(processes_fixture, "process pool: shutdown ends a broken pool, 
         pool.shutdown(i % 2);
         CHECK(throws<broken_process_pool>([&] { dying.get(); }));
     }
+}
+
+TEST_CASE_METHOD(processes_fixture, "process pool: it ends though a process that the program has forked has its sockets, too") {
+    pid_t forked = -1;
+    {
+        process_pool_executor pool(2);
+        CHECK(pool.submit(add, 1, 2).get() == 3);
+        forked = ::fork();
+        if (forked == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            sleep_for_ever();
+        }
+        REQUIRE(forked > 0);
+    }
+    CHECK(::waitpid(forked, nullptr, WNOHANG) == 0);   // it was there all the time
+    ::kill(forked, SIGKILL);
+    CHECK(::waitpid(forked, nullptr, 0) == forked);
 }
 
 TEST_CASE_METHOD(processes_fixture, "process pool: its processes die with the program that made them") {
