@@ -1,4 +1,4 @@
-// TLS 1.3 over the loopback, client and server in a thread each: handshakes, whole ones and those that go on with a session, and
+// TLS 1.3 over the loopback, client and server on two threads: handshakes, whole ones and those that go on with a session, and
 // data in bulk. Beside it OpenSSL itself on blocking sockets, with a thread at both ends of each connection. The certificates, the
 // ciphers and what is verified are the same; so is the arithmetic, in which the most of a handshake's time goes.
 
@@ -19,6 +19,9 @@
 #include <string>
 
 #include <weft/event.hpp>
+#include <weft/executor.hpp>
+#include <weft/future.hpp>
+#include <weft/loop.hpp>
 #include <weft/stream.hpp>
 #include <weft/task.hpp>
 #include <weft/tls.hpp>
@@ -63,6 +66,7 @@ public:
                 weft::run({.io_engine = engine}, [&] {
                     auto tls = weft::tls_context::server(certificate().certificate, certificate().key);
                     auto server = weft::start_server([&](weft::stream s) { handler(s); }, "127.0.0.1", 0, {.tls = &tls});
+                    loop_ = &weft::get_running_loop();
                     ready.set_value(server.endpoints().front().port());
                     over_.wait();
                     server.close();
@@ -90,38 +94,48 @@ public:
         return weft::open_connection("127.0.0.1", port_, {.tls = &tls, .server_name = std::move(host)});
     }
 
+    weft::loop& loop() { return *loop_; }
+
 private:
+    weft::loop* loop_ = nullptr;
     weft::event over_;
     std::uint16_t port_ = 0;
     std::thread thread_;
 };
 
+/// Each of two loops is server to the other's clients, so that both have the same to do: a client has more than a server.
 void handshakes_weft(benchmark::State& state, weft::engine engine, bool fresh, std::size_t at_a_time) {
-    weft_server server(engine, [](weft::stream& s) {
+    const auto say_one = [](weft::stream& s) {
         s.write("!");
         s.read();
-    });
-    weft::run({.io_engine = engine}, [&] {
-        auto tls = tls_test::client_context();
-        const auto connect = [&](const std::string& host) {
-            weft::stream s = server.connect(tls, host.empty() ? fresh_name() : host);
-            s.read_exactly(1);
-            return s;
-        };
-        std::vector<std::string> hosts(at_a_time);   // one for each who connects, and then it has a session; or a new one every time
-        for (std::string& host : hosts) {
-            if (!fresh) connect(host = fresh_name());
-        }
-        bench::timed(state, handshakes, [&] {
-            std::vector<weft::task<>> tasks;
-            for (const std::string& host : hosts)
-                tasks.push_back(weft::create_task([&] {
-                    for (std::size_t i = 0; i < handshakes / at_a_time; ++i) connect(host);
-                }));
-            for (auto& t : tasks) t.get();
+    };
+    weft_server left(engine, say_one), right(engine, say_one);
+    auto tls = tls_test::client_context();
+    const auto connect = [&](weft_server& to, const std::string& host) {
+        weft::stream s = to.connect(tls, host.empty() ? fresh_name() : host);
+        s.read_exactly(1);
+        return s;
+    };
+    struct client {
+        weft_server& home;
+        weft_server& to;
+        std::string host;   // of which it has a session; empty: a new one every time
+    };
+    std::vector<client> clients;
+    for (std::size_t i = 0; i < at_a_time; ++i)
+        clients.push_back({i % 2 ? right : left, i % 2 ? left : right, fresh ? std::string() : fresh_name()});
+    const auto each = [&](const auto& f) {
+        std::vector<weft::future<void>> ends;
+        for (const client& c : clients) ends.push_back(weft::run_threadsafe(c.home.loop(), [&] { f(c); }));
+        for (auto& end : ends) end.get();
+    };
+    if (!fresh) each([&](const client& c) { connect(c.to, c.host); });
+    bench::timed(state, handshakes, [&] {
+        each([&](const client& c) {
+            for (std::size_t i = 0; i < handshakes / at_a_time; ++i) connect(c.to, c.host);
         });
-        for (const std::string& host : hosts) must(connect(host).get_tls_info().resumed != fresh, "a session, or none");
     });
+    each([&](const client& c) { must(connect(c.to, c.host).get_tls_info().resumed != fresh, "a session, or none"); });
 }
 
 void bulk_weft(benchmark::State& state, weft::engine engine) {
