@@ -43,8 +43,8 @@ namespace {
 
 /// Opens a regular file for reading if all of its path is in the kernel's cache of names.
 ///
-/// What the path leads to is looked up first, and opened only if it is a regular file: of others the open itself may wait (a FIFO's
-/// for the other end), or do something (a tape's). It is opened through /proc, so that it is the same file. Files to be
+/// What the path leads to is looked up first, and opened only if it is a regular file: of others the open itself may wait (a
+/// FIFO's for the other end), or do something (a tape's). It is opened through /proc, so that it is the same file. Files to be
 /// written are left to the call: an overlay copies them first.
 ssize_t open_cached(const file_call& call) noexcept {
     constexpr int unlike = O_CREAT | O_TRUNC | O_PATH | O_ASYNC | (O_TMPFILE & ~O_DIRECTORY);

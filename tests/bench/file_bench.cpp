@@ -201,7 +201,9 @@ void blocks_pool(benchmark::State& state, std::size_t window) {
         pool workers;
         offsets where(0);
         bench::timed(state, reads, [&] {
-            through_pool(reads, window, [&](std::size_t) { return workers.submit([fd, at = where.next()] { read_block(fd, at); }); });
+            through_pool(reads, window, [&](std::size_t) {
+                return workers.submit([fd, at = where.next()] { read_block(fd, at); });
+            });
         });
     }
     ::close(fd);

@@ -1,6 +1,6 @@
 // TLS 1.3 over the loopback, client and server on two threads: handshakes, whole ones and those that go on with a session, and
-// data in bulk. Beside it OpenSSL itself on blocking sockets, with a thread at both ends of each connection. The certificates, the
-// ciphers and what is verified are the same; so is the arithmetic, in which the most of a handshake's time goes.
+// data in bulk. Beside it OpenSSL itself on blocking sockets, with a thread at both ends of each connection. The certificates,
+// the ciphers and what is verified are the same; so is the arithmetic, in which the most of a handshake's time goes.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
