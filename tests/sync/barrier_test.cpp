@@ -20,9 +20,9 @@ std::ptrdiff_t number_of(barrier& b) {
 }  // namespace
 
 TEST_CASE_METHOD(fixture, "barrier: with one party nobody waits") {
-    run([] {
+    bool other_ran = false;  // here: the task may begin when run's function has returned
+    run([&] {
         barrier b(1);
-        bool other_ran = false;
         create_task([&] { other_ran = true; });
         CHECK(b.wait() == 0);
         CHECK(b.wait() == 0);

@@ -32,10 +32,10 @@ struct guarded {
 }  // namespace
 
 TEST_CASE_METHOD(fixture, "condition_variable: a wait whose condition holds returns at once, without unlocking") {
-    run([] {
+    bool other_ran = false;  // here: the task may begin when run's function has returned
+    run([&] {
         guarded g;
         std::unique_lock lock(g.m);
-        bool other_ran = false;
         create_task([&] { other_ran = true; });
         g.changed.wait(lock, [] { return true; });
         CHECK(g.changed.wait_for(lock, 1s, [] { return true; }));

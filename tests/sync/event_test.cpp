@@ -5,13 +5,13 @@
 using namespace sync_test;
 
 TEST_CASE_METHOD(fixture, "event: a wait for a set one returns at once, without a turn of the loop") {
-    run([] {
+    bool other_ran = false;  // here: the task may begin when run's function has returned
+    run([&] {
         event e;
         CHECK_FALSE(e.is_set());
         e.set();
         e.set();
         CHECK(e.is_set());
-        bool other_ran = false;
         create_task([&] { other_ran = true; });
         e.wait();
         CHECK(e.wait_for(0s));

@@ -21,12 +21,12 @@ std::error_code future_error_of(F&& f) {
 }  // namespace
 
 TEST_CASE_METHOD(fixture, "future: a value that is there is got at once, once") {
-    run([] {
+    bool other_ran = false;  // here: the task may begin when run's function has returned
+    run([&] {
         promise<std::string> p;
         auto f = p.get_future();
         CHECK(f.valid());
         CHECK_FALSE(f.done());
-        bool other_ran = false;
         create_task([&] { other_ran = true; });
         CHECK(p.set_value("value"));
         CHECK(f.done());

@@ -41,10 +41,10 @@ TEST_CASE_METHOD(fixture, "latch: the last count wakes all waiters, in the order
 }
 
 TEST_CASE_METHOD(fixture, "latch: the last to arrive does not wait") {
-    run([] {
+    bool other_ran = false;  // here: the task may begin when run's function has returned
+    run([&] {
         latch l(5);
         l.count_down(3);
-        bool other_ran = false;
         create_task([&] { other_ran = true; });
         l.arrive_and_wait(2);
         CHECK_FALSE(other_ran);

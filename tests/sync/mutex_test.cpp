@@ -5,9 +5,9 @@
 using namespace sync_test;
 
 TEST_CASE_METHOD(fixture, "mutex: a free one is locked at once, without a turn of the loop") {
-    run([] {
+    bool other_ran = false;  // here: the task may begin when run's function has returned
+    run([&] {
         mutex m;
-        bool other_ran = false;
         create_task([&] { other_ran = true; });
         m.lock();
         CHECK_FALSE(other_ran);

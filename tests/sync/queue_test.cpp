@@ -26,9 +26,9 @@ struct fragile {
 }  // namespace
 
 TEST_CASE_METHOD(fixture, "queue: put and get of what is there, and of room, need no turn of the loop") {
-    run([] {
+    bool other_ran = false;  // here: the task may begin when run's function has returned
+    run([&] {
         queue<int> q(2);
-        bool other_ran = false;
         create_task([&] { other_ran = true; });
         CHECK(q.empty());
         CHECK(q.maxsize() == 2);

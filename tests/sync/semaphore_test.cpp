@@ -5,9 +5,9 @@
 using namespace sync_test;
 
 TEST_CASE_METHOD(fixture, "semaphore: permits that are there are taken at once, without a turn of the loop") {
-    run([] {
+    bool other_ran = false;  // here: the task may begin when run's function has returned
+    run([&] {
         semaphore s(2);
-        bool other_ran = false;
         create_task([&] { other_ran = true; });
         s.acquire();
         CHECK(s.value() == 1);

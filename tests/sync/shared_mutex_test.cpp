@@ -21,9 +21,9 @@ auto holder(shared_mutex& m, bool writer, const char* name, notes& log, event& g
 }  // namespace
 
 TEST_CASE_METHOD(fixture, "shared_mutex: readers enter together, at once; a writer alone") {
-    run([] {
+    bool other_ran = false;  // here: the task may begin when run's function has returned
+    run([&] {
         shared_mutex m;
-        bool other_ran = false;
         create_task([&] { other_ran = true; });
         m.lock_shared();
         m.lock_shared();
