@@ -127,7 +127,7 @@ public:
     int add(watch& w) noexcept override { return real_->add(w); }
     int modify(watch& w) noexcept override { return real_->modify(w); }
     void remove(watch& w) noexcept override { real_->remove(w); }
-    int fd() const noexcept override { return real_->fd(); }
+    int fd() noexcept override { return real_->fd(); }
     int attach(registration& r) noexcept override { return real_->attach(r); }
     bool detach(registration& r) noexcept override { return real_->detach(r); }
     weft::kernel::scheduler& home() noexcept override { return real_->home(); }

@@ -144,7 +144,7 @@ public:
     /// To embed this loop in another one: becomes readable when run_once has something to do, be it descriptors, timers,
     /// wakes from other threads, or tasks and callbacks that are ready. Belongs to the loop; for poll and its like only.
     ///
-    /// Errors: std::system_error; invalid_state for a loop on another engine than epoll, whose ring does not tell all of it.
+    /// Errors: std::system_error.
     int fd() const;
     /// Makes one turn: runs what is ready; if there is nothing, waits for it, at most this long. Returns false if nothing
     /// came. Errors: as run_forever.

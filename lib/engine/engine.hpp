@@ -122,8 +122,9 @@ public:
     virtual int modify(watch& w) noexcept = 0;
     virtual void remove(watch& w) noexcept = 0;
 
-    /// Becomes readable when wait() would have something to do: for embedding the loop in another one.
-    virtual int fd() const noexcept = 0;
+    /// Becomes readable when wait() would have something to do: for embedding the loop in another one. On the loop's thread;
+    /// -1 and errno if there is none to be had.
+    virtual int fd() noexcept = 0;
 
     // For descriptor.cpp.
     virtual int attach(registration& r) noexcept = 0;

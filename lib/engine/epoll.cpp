@@ -42,7 +42,7 @@ public:
     }
 
     const char* name() const noexcept override { return "epoll"; }
-    int fd() const noexcept override { return set_.fd(); }
+    int fd() noexcept override { return set_.fd(); }
     void wait(time_point deadline) noexcept override { set_.dispatch(deadline); }
 
     io_result perform(const file_call& call, const char* what) noexcept override { return files_.perform(call, what); }

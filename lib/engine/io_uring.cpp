@@ -112,7 +112,7 @@ public:
     }
 
     const char* name() const noexcept override { return "io_uring"; }
-    int fd() const noexcept override { return ring_.fd(); }
+    int fd() noexcept override { return ring_.event_fd(); }
 
     void wait(time_point deadline) noexcept override {
         // One poll for each ring of the bell; one at a time for the watches, which are asked again as long as they are ready.

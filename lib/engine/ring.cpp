@@ -1,7 +1,11 @@
 #include "engine/ring.hpp"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -43,7 +47,24 @@ ring::ring() {
     ::io_uring_register_ring_fd(&ring_);   // saves the look-up of the descriptor; if it fails nothing is lost
 }
 
-ring::~ring() { ::io_uring_queue_exit(&ring_); }
+ring::~ring() {
+    ::io_uring_queue_exit(&ring_);
+    if (event_ >= 0) ::close(event_);
+}
+
+int ring::event_fd() noexcept {
+    if (event_ >= 0) return event_;
+    const int made = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (made < 0) return -1;
+    if (const int error = ::io_uring_register_eventfd(&ring_, made); error < 0) {
+        ::close(made);
+        errno = -error;
+        return -1;
+    }
+    event_ = made;
+    tell_what_is_left();
+    return event_;
+}
 
 bool ring::has_room() noexcept {
     if (::io_uring_sq_space_left(&ring_) == 0) ::io_uring_submit(&ring_);
@@ -59,6 +80,16 @@ io_uring_sqe& ring::entry(request* r) noexcept {
 
 bool ring::kernel_has_work() const noexcept {
     return (io_uring_smp_load_acquire(ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+/// What was told before now has been dealt with, or is still there to be seen. The kernel tells only of the first work that
+/// it puts off, and sets its flag before: so the eventfd is emptied first, then the flag is looked at.
+void ring::tell_what_is_left() noexcept {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto taken = ::read(event_, &count, sizeof count);
+    if (::io_uring_cq_ready(&ring_) == 0 && ::io_uring_sq_ready(&ring_) == 0 && !kernel_has_work()) return;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(event_, &one, sizeof one);
 }
 
 void ring::submit_now() noexcept { ::io_uring_submit_and_get_events(&ring_); }
@@ -88,6 +119,7 @@ void ring::wait(time_point deadline) noexcept {
         ::io_uring_cqe_seen(&ring_, next);   // before r is told: it may go to the ring itself
         if (r) r->complete(*r, result, flags);
     }
+    if (event_ >= 0) tell_what_is_left();
 }
 
 }  // namespace weft::engine_layer

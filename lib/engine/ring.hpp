@@ -13,6 +13,9 @@
 /// SINGLE_ISSUER and DEFER_TASKRUN: only this thread enters the ring, and the kernel does its part of the work when this
 /// thread waits, not when it happens to be interrupted. TASKRUN_FLAG tells that there is some, without a system call. Linux
 /// before 6.1 does not have them, and is told to use epoll.
+///
+/// Who polls from outside does so by an eventfd. The ring's own descriptor does not do: what is put off until this thread enters
+/// the ring (DEFER_TASKRUN) does not wake an epoll set that watches it.
 
 #include <liburing.h>
 
@@ -35,7 +38,10 @@ public:
     ring(const ring&) = delete;
     ring& operator=(const ring&) = delete;
 
-    int fd() const noexcept { return ring_.ring_fd; }
+    /// Becomes readable when wait() would have something to do. Made when it is first asked for, because each wait() costs two
+    /// system call or two more from then on; -1 and errno if that fails. What comes by an eventfd shows a moment later:
+    /// the kernel does not signal one out of another.
+    int event_fd() noexcept;
 
     /// Whether entry() has room, perhaps after submitting what is filled.
     bool has_room() noexcept;
@@ -49,11 +55,13 @@ public:
 
 private:
     bool kernel_has_work() const noexcept;
+    void tell_what_is_left() noexcept;
 
     static constexpr unsigned entries = 512;
     static constexpr unsigned completions = 4096;
 
     io_uring ring_{};
+    int event_ = -1;
 };
 
 }  // namespace weft::engine_layer

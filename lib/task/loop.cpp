@@ -1,7 +1,6 @@
 #include <weft/loop.hpp>
 
 #include <stdexcept>
-#include <string_view>
 
 #include "task/loop_state.hpp"
 
@@ -101,8 +100,6 @@ int loop::fd() const {
     check("loop::fd");
     detail::loop_state& s = state_;
     if (!s.core.host) {
-        if (std::string_view(s.core.engine->name()) != "epoll")
-            throw invalid_state("loop::fd: only a loop on epoll can be embedded; choose run_options::io_engine = engine::epoll");
         auto made = std::make_unique<loop_layer::embedding>(s.core);
         const bool inside = detail::loop_state::current() == &s;
         if (!inside) {

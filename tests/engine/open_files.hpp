@@ -101,7 +101,7 @@ inline std::string read_text(engine& e, descriptor& d, time_point deadline = no_
 inline std::string error_text(int error) { return "errno " + std::to_string(error); }
 
 /// How many files an epoll instance watches, its doorbell among them.
-inline int watched_files(const engine& e) {
+inline int watched_files(engine& e) {
     std::ifstream info("/proc/self/fdinfo/" + std::to_string(e.fd()));
     int count = 0;
     for (std::string line; std::getline(info, line);) count += line.rfind("tfd:", 0) == 0;
@@ -109,7 +109,7 @@ inline int watched_files(const engine& e) {
 }
 
 /// Whether it watches so many. io_uring's engine registers nothing with the system: there it is always so.
-inline bool watches_files(const engine& e, int count) {
+inline bool watches_files(engine& e, int count) {
     return e.name() != std::string("epoll") || watched_files(e) == count;
 }
 

@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <system_error>
@@ -18,19 +17,6 @@ using namespace task_test;
 using namespace weft;
 
 namespace {
-
-/// Makes the loops made while it lives run on epoll, the engine that can be embedded.
-struct on_epoll {
-    on_epoll() {
-        if (const char* set = std::getenv("WEFT_ENGINE")) before = set;
-        ::setenv("WEFT_ENGINE", "epoll", 1);
-    }
-    ~on_epoll() {
-        if (before.empty()) ::unsetenv("WEFT_ENGINE");
-        else ::setenv("WEFT_ENGINE", before.c_str(), 1);
-    }
-    std::string before;
-};
 
 /// The host: polls and, when told, makes one turn. Fails if run_once, asked because fd() was readable, had nothing to do
 /// twice in a row: that would be a host that spins.
@@ -58,7 +44,6 @@ struct host {
     }
 
     weft_test::leak_check leaks;
-    on_epoll engine;
     runner r;
     loop& l = r.get_loop();
 };
@@ -283,7 +268,6 @@ TEST_CASE("loop::fd: run and run_once may take turns") {
 
 TEST_CASE("loop::fd: one loop inside another, on the same thread") {
     weft_test::leak_check leaks;
-    on_epoll engine;
     runner inner_runner;
     loop& inner = inner_runner.get_loop();
     int ticks = 0;
