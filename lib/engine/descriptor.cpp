@@ -72,7 +72,8 @@ bool registration::retire(bool closing) noexcept {
     detail::wake_batch batch;
     gate_lock lock(gate_);
     wake_closed(lock, batch);
-    engine* e = std::exchange(engine_, nullptr);
+    engine* e = engine_.load(std::memory_order_relaxed);
+    engine_.store(nullptr, std::memory_order_relaxed);
     if (!e) {
         lock.leave();
         batch.wake_all();
@@ -118,14 +119,14 @@ void registration::operation_over() noexcept {
 
 bool registration::retired() noexcept {
     gate_lock lock(gate_);
-    return !engine_;
+    return !engine_.load(std::memory_order_relaxed);
 }
 
 void registration::abandon() noexcept {
     gate_lock lock(gate_);
-    if (engine_) {
-        engine_->detach(*this);
-        engine_ = nullptr;
+    if (engine* e = engine_.load(std::memory_order_relaxed)) {
+        e->detach(*this);
+        engine_.store(nullptr, std::memory_order_relaxed);
     }
     leave();
 }

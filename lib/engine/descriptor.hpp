@@ -36,7 +36,9 @@ class registration : private detail::message {
 public:
     registration(int fd, engine& e) noexcept : file(fd), engine_(&e) {}
 
-    bool belongs_to(const engine& e) const noexcept { return engine_ == &e; }
+    /// Without the gate: e's own thread asks, which sees what it stored itself, and whatever another engine's death stores
+    /// is not e.
+    bool belongs_to(const engine& e) const noexcept { return engine_.load(std::memory_order_relaxed) == &e; }
     bool idle() noexcept;
 
     /// False: another fiber waits in that direction already.
@@ -79,7 +81,7 @@ private:
     void wake_closed(const detail::gate_lock& lock, detail::wake_batch& batch) noexcept;
 
     detail::gate gate_;
-    engine* engine_;
+    std::atomic<engine*> engine_;   // set and cleared under gate_, which orders it
     bool closes_file_ = false;   // once retired
     bool detached_ = false;      // likewise
     bool kept_ = false;          // retired, for the operations in flight; on the engine's thread
