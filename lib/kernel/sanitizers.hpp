@@ -89,4 +89,25 @@ inline void* current_tsan_fiber() noexcept {
 #endif
 }
 
+/// While it lives, frames of instrumented functions stand on the real stack, not in AddressSanitizer's copy of the running one:
+/// for the first instructions of a context, which Boost runs while it makes it, and whose frames outlive that.
+class real_frames {
+public:
+    real_frames([[maybe_unused]] void* lowest, [[maybe_unused]] std::size_t size) noexcept {
+#if WEFT_ASAN
+        __sanitizer_start_switch_fiber(&fake_stack_, lowest, size);   // to the same stack
+#endif
+    }
+    ~real_frames() {
+#if WEFT_ASAN
+        __sanitizer_finish_switch_fiber(fake_stack_, nullptr, nullptr);
+#endif
+    }
+    real_frames(const real_frames&) = delete;
+    real_frames& operator=(const real_frames&) = delete;
+
+private:
+    [[maybe_unused]] void* fake_stack_ = nullptr;
+};
+
 }  // namespace weft::kernel

@@ -213,6 +213,7 @@ fiber& scheduler::make_worker(std::size_t stack_size) {
     f.tsan_fiber = create_tsan_fiber();
     try {
         enter_tsan_fiber(f.tsan_fiber);   // Boost runs the first instructions of the context while it makes it
+        const real_frames outlive(running_->stack.lowest, running_->stack.size);
         bridge_->make_context(f, top, &worker_ended);
         enter_tsan_fiber(running_->tsan_fiber);
     } catch (...) {
