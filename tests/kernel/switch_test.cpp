@@ -51,13 +51,15 @@ void interleaved(int fibers, F body) {
     loop.run();
 }
 
-}  // namespace
-
-/// Not for the optimizer to look into: it aligns the stack only for functions that it does not know.
-[[gnu::noipa]] bool stack_is_aligned() {
+bool frame_is_aligned() {
     // A multiple of 16 if the stack was aligned for this call: the return address and the frame pointer lie above it.
     return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) % 16 == 0;
 }
+
+/// Not for the optimizer to look through: it aligns the stack only for functions that it does not know.
+bool (*volatile stack_is_aligned)() = frame_is_aligned;
+
+}  // namespace
 
 #if defined(__x86_64__)
 
