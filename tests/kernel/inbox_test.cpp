@@ -190,7 +190,7 @@ TEST_CASE("inbox: no message of many threads is lost on one that sleeps whenever
         std::atomic<bool> busy{false};
     };
     constexpr int producers = 3;
-    const long each = weft_test::rounds(200'000);
+    const long each = weft_test::rounds(50'000);
     long delivered = 0;
     long slept = 0;
     sleeper s;
