@@ -331,7 +331,7 @@ TEST_CASE_METHOD(leak_check, "wake_batch: who is woken may destroy the object wh
         std::thread heir([&] {
             if (wait([] { return time_point::max(); }) == wait_outcome::woken) delete shared;
         });
-        for (bool both = false; !both;) {
+        for (bool both = false; !both; std::this_thread::yield()) {
             const weft::detail::gate_lock lock(shared->gate);
             both = shared->waiting == 2;
         }
