@@ -34,7 +34,7 @@ unsigned seed() {
 }
 
 /// Tasks in each loop.
-int crowd() { return weft_test::on_valgrind() ? 50 : weft_test::on_tsan ? 3000 : 5000; }   // TSan has 8,128 places for fibers
+int crowd() { return weft_test::on_valgrind() ? 50 : weft_test::on_tsan ? 1000 : 5000; }   // TSan keeps the memory of each
 
 /// How much each worker has to do, where that is not the point.
 int quota_of(int plain) { return std::max(2, rounds(plain)); }
