@@ -212,7 +212,6 @@ TEST_CASE_METHOD(threads_fixture, "to_thread: without a cancellation no stop is 
 
 TEST_CASE_METHOD(threads_fixture, "to_thread: with abandon a cancelled waiter leaves at once; the end of run waits for the job") {
     blocking_job job;
-    std::atomic<bool> still_running{false};
     std::thread ender;
     run([&] {
         auto t = create_task([&] {

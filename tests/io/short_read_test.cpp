@@ -30,7 +30,9 @@ auto soon(F f) {
 
 TEST_CASE_METHOD(leak_check, "socket: the end behind a short read is seen") {
     weft::run([] {
-        auto [reader, writer] = tcp_pair();
+        auto ends = tcp_pair();
+        weft::socket& reader = ends.first;
+        weft::socket& writer = ends.second;
         get_acquainted(reader, writer);
         auto next = start([&r = reader] { return receive(r); });
         writer.send(bytes("last"));
@@ -45,7 +47,9 @@ TEST_CASE_METHOD(leak_check, "socket: the end behind a short read is seen") {
 
 TEST_CASE_METHOD(leak_check, "socket: what is left over by a small buffer is read without a wait for more") {
     weft::run([] {
-        auto [reader, writer] = tcp_pair();
+        auto ends = tcp_pair();
+        weft::socket& reader = ends.first;
+        weft::socket& writer = ends.second;
         get_acquainted(reader, writer);
         auto next = start([&r = reader] { return receive(r, 3); });
         writer.send(bytes("sixty"));
@@ -61,7 +65,9 @@ TEST_CASE_METHOD(leak_check, "socket: what is left over by a small buffer is rea
 
 TEST_CASE_METHOD(leak_check, "socket: what comes between a short read and the next one is read") {
     weft::run([] {
-        auto [reader, writer] = tcp_pair();
+        auto ends = tcp_pair();
+        weft::socket& reader = ends.first;
+        weft::socket& writer = ends.second;
         get_acquainted(reader, writer);
         for (int i = 0; i < 100; ++i) {
             writer.send(bytes("more"));
@@ -73,7 +79,9 @@ TEST_CASE_METHOD(leak_check, "socket: what comes between a short read and the ne
 
 TEST_CASE_METHOD(leak_check, "socket: urgent data ends a read, and what stands behind it is not waited for") {
     weft::run([] {
-        auto [reader, writer] = tcp_pair();
+        auto ends = tcp_pair();
+        weft::socket& reader = ends.first;
+        weft::socket& writer = ends.second;
         get_acquainted(reader, writer);
         const auto send_all = [&w = writer] {
             w.send(bytes("before"));
@@ -98,7 +106,9 @@ TEST_CASE_METHOD(leak_check, "socket: urgent data ends a read, and what stands b
 
 TEST_CASE_METHOD(leak_check, "socket: a reset behind a short read is an error, not an end") {
     weft::run([] {
-        auto [reader, writer] = tcp_pair();
+        auto ends = tcp_pair();
+        weft::socket& reader = ends.first;
+        weft::socket& writer = ends.second;
         get_acquainted(reader, writer);
         auto next = start([&r = reader] { return receive(r); });
         writer.send(bytes("last"));

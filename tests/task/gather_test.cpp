@@ -139,6 +139,7 @@ TEST_CASE_METHOD(fixture, "gather: of a range of callables") {
     });
 }
 
+#if !defined(__clang__) || __clang_major__ >= 16   // older ones do not understand libstdc++'s views
 TEST_CASE_METHOD(fixture, "gather: of a view that makes its elements") {
     run([] {
         const std::vector numbers{1, 2, 3};
@@ -160,6 +161,7 @@ TEST_CASE_METHOD(fixture, "gather: of a view of tasks leaves the tasks to their 
             CHECK(t);
     });
 }
+#endif
 
 TEST_CASE_METHOD(fixture,
                  "gather: moves the result out of a last handle, and copies it while another is left") {
