@@ -2,7 +2,8 @@
 
 /// inbox: where other threads leave messages for a loop, and the doorbell that wakes it.
 ///
-/// States of bell_: awake (the loop will look by itself before it sleeps) and asleep (a message must ring). The loop sets
+/// States of bell_: awake (the loop will look by itself before it sleeps), asleep (a message must ring) and rung (somebody has,
+/// or a ring came without a message: one more turn). The loop sets
 /// asleep, looks once more, then sleeps; a sender pushes, then rings if it finds asleep. Both sides are sequentially
 /// consistent, so at least one sees the other: no wake-up is lost. Only one sender rings.
 ///

@@ -150,7 +150,7 @@ private:
     gate gate_{gate::own_t()};
     std::atomic<bool> done_{false};
     std::atomic<bool> retrieved_{false};            // relaxed: only decides whether to report
-    std::atomic<bool> update_posted_{false};        // update_message_ is in the inbox
+    std::atomic<bool> update_posted_{false};        // extras::update is in the inbox
     bool cancelled_ = false;                        // `cancelled` left the function; valid once done
     bool idle_ = false;                             // in an idle_region; the loop's thread alone
     loop_state* home_ = nullptr;                    // valid until done
