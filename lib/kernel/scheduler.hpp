@@ -198,11 +198,15 @@ void cancel_at_loop_close(void (*f)(void*) noexcept, void* argument) noexcept;
 inline void scheduler::save_and_load(fiber& from, fiber& to) noexcept {
     exception_state* const exceptions = exceptions_;
     int* const number = errno_;
-    const exception_state loaded = to.exceptions;
+    // Word by word, as they were stored: a load of both words at once would wait until those stores have left the core.
+    void* const caught = to.exceptions.caught;
+    const unsigned uncaught = to.exceptions.uncaught;
     const int loaded_errno = to.saved_errno;
-    from.exceptions = *exceptions;
+    from.exceptions.caught = exceptions->caught;
+    from.exceptions.uncaught = exceptions->uncaught;
     from.saved_errno = *number;
-    *exceptions = loaded;
+    exceptions->caught = caught;
+    exceptions->uncaught = uncaught;
     *number = loaded_errno;
 }
 
