@@ -16,21 +16,24 @@ inquiry::~inquiry() {
 }
 
 answer_ptr inquiry::wait(const char* call) {
-    if (cached_)
-        return cached_;
+    wait_until(call, detail::time_point::max());
+    return cached_ ? cached_ : question_->result;
+}
+
+bool inquiry::wait_until(const char* call, detail::time_point deadline) {
+    if (ended())
+        return true;
     question& q = *question_;
     detail::gate_lock lock(q.gate);
-    if (q.result)
-        return q.result;
     detail::waiter self(call, &q);
     q.waiters.push_back(self);
     lock.leave();
-    if (detail::park(self) != detail::wait_outcome::woken) {
-        if (!self.was_woken())
-            q.waiters.withdraw(self, q.gate);
-        detail::throw_cancelled();
-    }
-    return q.result;
+    const detail::wait_outcome outcome = detail::park(self, deadline);
+    if (outcome == detail::wait_outcome::woken)
+        return true;
+    if (!self.was_woken())
+        q.waiters.withdraw(self, q.gate);
+    return detail::woken_or_throw(outcome);
 }
 
 }  // namespace weft::dns_layer

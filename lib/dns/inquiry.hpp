@@ -23,6 +23,10 @@ public:
 
     /// Waits for the end, and returns the answer, good or bad. Throws weft::cancelled only.
     answer_ptr wait(const char* call);
+    /// The same, but not beyond the deadline. False: it was there first.
+    bool wait_until(const char* call, detail::time_point deadline);
+    /// Whether wait() would not wait.
+    bool ended() const noexcept { return cached_ || question_->ended(); }
 
 private:
     const answer_ptr cached_;

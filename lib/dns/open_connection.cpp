@@ -15,15 +15,18 @@
 #include <weft/server.hpp>
 #include <weft/stream.hpp>
 
+#include "dns/host_addresses.hpp"
+#include "dns/resolver_state.hpp"
 #include "io/connect.hpp"
 #include "io/server_state.hpp"
 
 namespace weft {
 namespace {
 
-std::vector<endpoint> resolve(std::string_view host, std::uint16_t port, address_hints hints) {
+/// Where a server of that name listens: on all of the host's addresses.
+std::vector<endpoint> resolve(std::string_view host, std::uint16_t port) {
     std::vector<endpoint> found;
-    for (address_info& info : getaddrinfo(host, std::to_string(port), hints))
+    for (address_info& info : getaddrinfo(host, std::to_string(port), {.flags = AI_PASSIVE | AI_NUMERICSERV}))
         if (std::find(found.begin(), found.end(), info.address) == found.end()) found.push_back(info.address);
     return found;
 }
@@ -37,8 +40,8 @@ stream open_connection(std::string_view host, std::uint16_t port, connect_option
     if (options.local && options.local->family() != AF_INET && options.local->family() != AF_INET6)
         throw std::invalid_argument("open_connection: local: \"" + options.local->to_string() +
                                     "\" is not an IPv4 or IPv6 address");
-    const address_hints hints{.family = options.local ? options.local->family() : AF_UNSPEC, .flags = AI_NUMERICSERV};
-    const std::vector<endpoint> addresses = resolve(host, port, hints);
+    const int family = options.local ? options.local->family() : AF_UNSPEC;
+    dns_layer::host_addresses addresses(dns_layer::default_state(), host, port, family);
     const std::string target = std::string(host) + " port " + std::to_string(port);
     return detail::make_stream(detail::connect_first(addresses, options.happy_eyeballs_delay, options.local, target),
                                options.limit, options.tls,
@@ -50,8 +53,7 @@ namespace detail {
 server start_server(connection_handler handler, std::string_view host, std::uint16_t port, const server_options& options) {
     require_loop("start_server");
     check(options, "start_server");
-    const address_hints hints{.flags = AI_PASSIVE | AI_NUMERICSERV};
-    return listen_on(std::move(handler), resolve(host, port, hints), options);
+    return listen_on(std::move(handler), resolve(host, port), options);
 }
 
 }  // namespace detail

@@ -26,6 +26,7 @@
 
 namespace weft::dns_layer {
 
+class address_lookup;
 class channel;
 class inquiry;
 
@@ -47,6 +48,9 @@ public:
 
     std::vector<address_info> resolve(const char* call, std::string_view host, std::string_view service,
                                       const address_hints& hints);
+    /// What literals, localhost and the hosts file say, best first; empty: a server has to be asked.
+    std::vector<ip_address> find_without_server(const char* call, std::string_view host,
+                                                const address_hints& hints, std::string& canonical_name);
     std::pair<std::string, std::string> reverse(const char* call, const endpoint& address, int flags);
 
     /// The answer to a question, from the cache or a server; errors thrown, naming `call`.
@@ -67,16 +71,13 @@ public:
     static void check_caller(const char* call);
 
 private:
+    friend class address_lookup;
     friend class inquiry;
 
     channel& channel_here(const char* call);
     answer_ptr find_cached(std::string_view key);
     hosts_ptr hosts();
 
-    std::vector<ip_address> find_addresses(const char* call, std::string_view host,
-                                           const address_hints& hints, std::string& canonical_name);
-    std::vector<ip_address> ask_addresses(const char* call, const domain_name& name,
-                                          const address_hints& hints, std::string& canonical_name);
     std::string find_name(const char* call, const ip_address& address);  // empty if it has none
 
     const resolver_options options_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -27,37 +28,57 @@ socket connect_one(const endpoint& peer, const std::optional<endpoint>& local) {
     return s;
 }
 
-/// The attempts that are under way. None outlives it.
-class attempts {
+/// The attempts that are under way, and the wait for further addresses. None outlives it.
+class work {
 public:
-    attempts() = default;
-    ~attempts() {
-        for (const auto& t : running_) t.cancel();
-        uncancellable([this] {
-            for (const auto& t : running_) {
+    work() = default;
+    ~work() {
+        const std::vector<task_handle> all = handles();
+        for (const task_handle& t : all) t.cancel();
+        uncancellable([&] {
+            for (const task_handle& t : all) {
                 t.join();
                 t.exception();   // nobody else will ask for it
             }
         });
     }
-    attempts(const attempts&) = delete;
-    attempts& operator=(const attempts&) = delete;
+    work(const work&) = delete;
+    work& operator=(const work&) = delete;
 
-    void start(const endpoint& peer, const std::optional<endpoint>& local) {
-        running_.push_back(create_task([peer, local] { return connect_one(peer, local); }));
+    void attempt(const endpoint& peer, const std::optional<endpoint>& local) {
+        attempts_.push_back(create_task([peer, local] { return connect_one(peer, local); }));
     }
-    std::size_t count() const noexcept { return running_.size(); }
+    void look_up(address_source& source) {
+        looking_ = create_task([&source] { return source.next(); });
+    }
+    bool attempting() const noexcept { return !attempts_.empty(); }
+    bool looking() const noexcept { return static_cast<bool>(looking_); }
 
-    /// Waits until attempts have ended, or for `time`; returns those that have.
-    std::vector<task<socket>> wait(std::optional<std::chrono::milliseconds> time) {
-        auto result = time ? weft::wait(running_, *time, return_when::first_completed)
-                           : weft::wait(running_, return_when::first_completed);
-        running_ = std::move(result.pending);
-        return std::move(result.done);
+    /// Waits until something has ended, or for the deadline.
+    void wait(time_point deadline) {
+        if (deadline == time_point::max()) weft::wait(handles(), return_when::first_completed);
+        else weft::wait(handles(), deadline - now(), return_when::first_completed);
+    }
+    /// Those that have ended; in the order in which they began.
+    std::vector<task<socket>> ended_attempts() {
+        const auto ended = std::stable_partition(attempts_.begin(), attempts_.end(), [](const auto& t) { return !t.done(); });
+        std::vector<task<socket>> result(std::make_move_iterator(ended), std::make_move_iterator(attempts_.end()));
+        attempts_.erase(ended, attempts_.end());
+        return result;
+    }
+    std::optional<task<std::vector<endpoint>>> ended_look_up() {
+        if (!looking_ || !looking_->done()) return {};
+        return std::exchange(looking_, std::nullopt);
     }
 
 private:
-    std::vector<task<socket>> running_;
+    std::vector<task_handle> handles() const {
+        std::vector<task_handle> all(attempts_.begin(), attempts_.end());
+        if (looking_) all.push_back(*looking_);
+        return all;
+    }
+    std::vector<task<socket>> attempts_;
+    std::optional<task<std::vector<endpoint>>> looking_;
 };
 
 /// What all the attempts failed of.
@@ -65,74 +86,84 @@ class failures {
 public:
     void add(const std::system_error& error) {
         last_ = error.code();
+        ++attempts_;
         texts_.emplace_back(error.what());
     }
+    /// Of the wait for further addresses.
+    void add_look_up(const std::system_error& error) { texts_.emplace_back(error.what()); }
+
     [[noreturn]] void raise(const std::string& target) const {
-        if (texts_.empty()) throw std::system_error(EADDRNOTAVAIL, std::generic_category(),
+        if (attempts_ == 0) throw std::system_error(EADDRNOTAVAIL, std::generic_category(),
                                                     "open_connection " + target + ": no address of the local one's family");
         std::string all = "open_connection " + target;
-        if (texts_.size() > 1) all += ", " + std::to_string(texts_.size()) + " addresses failed";
+        if (attempts_ > 1) all += ", " + std::to_string(attempts_) + " addresses failed";
         const char* separator = " (";
         for (const std::string& text : texts_) all += std::exchange(separator, "; ") + text;
         throw std::system_error(last_, all + ')');
     }
 
 private:
-    std::error_code last_;
+    std::error_code last_;   // an attempt's
+    int attempts_ = 0;
     std::vector<std::string> texts_;
 };
 
 }  // namespace
 
-std::vector<endpoint> interleave_families(const std::vector<endpoint>& addresses) {
-    std::vector<std::vector<endpoint>> families;
-    for (const endpoint& address : addresses) {
-        const auto same = [&](const auto& family) { return family.front().family() == address.family(); };
-        const auto found = std::find_if(families.begin(), families.end(), same);
-        if (found != families.end()) found->push_back(address);
-        else families.push_back({address});
-    }
-    std::vector<endpoint> result;
-    for (std::size_t turn = 0; result.size() < addresses.size(); ++turn)
-        for (const auto& family : families)
-            if (turn < family.size()) result.push_back(family[turn]);
+endpoint untried_addresses::take() {
+    const auto other = std::find_if(waiting_.begin(), waiting_.end(), [this](const auto& e) { return e.family() != last_family_; });
+    const auto chosen = other != waiting_.end() ? other : waiting_.begin();
+    endpoint result = std::move(*chosen);
+    waiting_.erase(chosen);
+    last_family_ = result.family();
     return result;
 }
 
-socket connect_first(const std::vector<endpoint>& addresses, std::chrono::milliseconds delay,
-                     const std::optional<endpoint>& local, const std::string& target) {
-    std::vector<endpoint> order = interleave_families(addresses);
-    if (local) std::erase_if(order, [&](const endpoint& e) { return e.family() != local->family(); });
+socket connect_first(address_source& source, std::chrono::milliseconds delay, const std::optional<endpoint>& local,
+                     const std::string& target) {
+    untried_addresses untried;
+    const auto add = [&](std::vector<endpoint> found) {
+        if (local) std::erase_if(found, [&](const endpoint& e) { return e.family() != local->family(); });
+        untried.add(found);
+    };
     failures failed;
-    if (order.size() == 1) {   // the usual case needs no task
+    add(source.next());
+    if (untried.size() == 1 && !source.more()) {   // the usual case needs no task
         try {
-            return connect_one(order.front(), local);
+            return connect_one(untried.take(), local);
         } catch (const std::system_error& error) {
             failed.add(error);
             failed.raise(target);
         }
     }
 
-    attempts under_way;
-    for (auto next = order.begin(); next != order.end() || under_way.count() > 0;) {
-        if (next != order.end()) under_way.start(*next++, local);
-        std::optional<std::chrono::milliseconds> time;
-        if (next != order.end() && delay != std::chrono::milliseconds::max()) time = delay;
-        bool begin_next = false;
-        while (!begin_next && under_way.count() > 0) {
-            auto ended = under_way.wait(time);
-            begin_next = ended.empty() && next != order.end();   // the delay has passed
-            std::optional<socket> winner;
-            for (auto& attempt : ended) {
-                try {
-                    socket connected = std::move(attempt).get();
-                    if (!winner) winner = std::move(connected);
-                } catch (const std::system_error& error) {
-                    failed.add(error);
-                    begin_next = true;
-                }
+    work under_way;
+    for (time_point next_attempt = now();;) {
+        if (!under_way.looking() && source.more()) under_way.look_up(source);
+        if (untried.size() > 0 && (!under_way.attempting() || now() >= next_attempt)) {
+            under_way.attempt(untried.take(), local);
+            next_attempt = deadline_after(delay);
+        }
+        if (!under_way.attempting() && !under_way.looking()) break;
+
+        under_way.wait(untried.size() > 0 ? next_attempt : time_point::max());
+        std::optional<socket> winner;
+        for (auto& attempt : under_way.ended_attempts()) {
+            try {
+                socket connected = std::move(attempt).get();
+                if (!winner) winner = std::move(connected);
+            } catch (const std::system_error& error) {
+                failed.add(error);
+                next_attempt = now();
             }
-            if (winner) return std::move(*winner);
+        }
+        if (winner) return std::move(*winner);
+        if (auto found = under_way.ended_look_up()) {
+            try {
+                add(std::move(*found).get());
+            } catch (const std::system_error& error) {
+                failed.add_look_up(error);
+            }
         }
     }
     failed.raise(target);

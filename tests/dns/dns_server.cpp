@@ -161,9 +161,10 @@ void dns_server::await(int questions) {
     came_in_.wait(lock, [&] { return total_ >= questions; });
 }
 
-void dns_server::hold() {
+void dns_server::hold(std::uint16_t type) {
     std::lock_guard lock(mutex_);
     holding_ = true;
+    held_type_ = type;
 }
 void dns_server::release() {
     std::lock_guard lock(mutex_);
@@ -209,7 +210,7 @@ bool dns_server::take(std::string message, std::string from, int connection) {
     answer(said);
     if (!said.dropped()) {
         outgoing out{said.bytes(), std::move(from), connection};
-        if (holding_)
+        if (holding_ && (held_type_ == 0 || held_type_ == asked.type))
             held_.push_back(std::move(out));
         else
             send(out);

@@ -103,8 +103,8 @@ public:
     /// Blocks the thread until that many have.
     void await(int questions);
 
-    /// From now on answers wait for release().
-    void hold();
+    /// From now on answers wait for release(): all, or those about one type.
+    void hold(std::uint16_t type = 0);
     void release();
 
 private:
@@ -127,6 +127,7 @@ private:
     std::condition_variable came_in_;
     bool stopping_ = false;
     bool holding_ = false;
+    std::uint16_t held_type_ = 0;  // 0: all
     std::vector<outgoing> held_;
     std::map<std::pair<std::string, std::uint16_t>, script> scripts_;
     script otherwise_;

@@ -44,6 +44,21 @@ private:
     static inline std::atomic<std::chrono::nanoseconds> offset_{};
 };
 
+/// The loop's clock, moved by the test alone: what waits for a time waits until the test says so.
+class stopped_clock {
+public:
+    stopped_clock() {
+        now_ = std::chrono::steady_clock::now();
+        weft::kernel::installed_clock = &read;
+    }
+    ~stopped_clock() { weft::kernel::installed_clock = nullptr; }
+    void advance(std::chrono::nanoseconds by) { now_ = now_.load() + by; }
+
+private:
+    static weft::detail::time_point read() noexcept { return now_; }
+    static inline std::atomic<weft::detail::time_point> now_{};
+};
+
 class temporary_file {
 public:
     explicit temporary_file(const std::string& text) {

@@ -12,8 +12,6 @@
 
 using namespace io_test;
 using weft::endpoint;
-using weft::detail::connect_first;
-using weft::detail::interleave_families;
 
 namespace {
 
@@ -28,9 +26,43 @@ struct black_hole {
 
 endpoint refusing() { return listening().local_endpoint(); }
 
-std::vector<std::string> texts(const std::vector<endpoint>& endpoints) {
+/// Addresses that are known from the beginning.
+struct known_addresses : weft::detail::address_source {
+    explicit known_addresses(std::vector<endpoint> all) : all(std::move(all)) {}
+    std::vector<endpoint> next() override { return all; }
+    bool more() const noexcept override { return false; }
+    std::vector<endpoint> all;
+};
+
+weft::socket connect_first(std::vector<endpoint> addresses, std::chrono::milliseconds delay,
+                           const std::optional<endpoint>& local, const std::string& target) {
+    known_addresses source(std::move(addresses));
+    return weft::detail::connect_first(source, delay, local, target);
+}
+
+/// Addresses of which some come later: portions, each after a time.
+struct late_addresses : weft::detail::address_source {
+    struct portion {
+        std::chrono::milliseconds after;
+        std::vector<endpoint> addresses;
+        std::error_code error = {};
+    };
+    explicit late_addresses(std::vector<portion> all) : portions(std::move(all)) {}
+    std::vector<endpoint> next() override {
+        const portion now = portions.at(given++);
+        weft::sleep(now.after);
+        if (now.error) throw std::system_error(now.error, "asking");
+        return now.addresses;
+    }
+    bool more() const noexcept override { return given < portions.size(); }
+    std::vector<portion> portions;
+    std::size_t given = 0;
+};
+
+/// The order in which they are tried.
+std::vector<std::string> texts(weft::detail::untried_addresses untried) {
     std::vector<std::string> result;
-    for (const endpoint& e : endpoints) result.push_back(e.to_string());
+    while (untried.size() > 0) result.push_back(untried.take().to_string());
     return result;
 }
 
@@ -110,11 +142,100 @@ TEST_CASE("open_unix_connection: connects to a path and to an abstract name") {
 
 TEST_CASE("happy eyeballs: families take turns, the first one first") {
     const auto e = [](const char* text) { return endpoint::parse(text); };
-    CHECK(texts(interleave_families({e("[::1]:1"), e("[::2]:1"), e("[::3]:1"), e("1.1.1.1:1"), e("2.2.2.2:1")})) ==
+    const auto order = [](const std::vector<endpoint>& addresses) {
+        weft::detail::untried_addresses untried;
+        untried.add(addresses);
+        return texts(untried);
+    };
+    CHECK(order({e("[::1]:1"), e("[::2]:1"), e("[::3]:1"), e("1.1.1.1:1"), e("2.2.2.2:1")}) ==
           std::vector<std::string>{"[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"});
-    CHECK(texts(interleave_families({e("1.1.1.1:1"), e("2.2.2.2:1"), e("[::1]:1")})) ==
+    CHECK(order({e("1.1.1.1:1"), e("2.2.2.2:1"), e("[::1]:1")}) ==
           std::vector<std::string>{"1.1.1.1:1", "[::1]:1", "2.2.2.2:1"});
-    CHECK(interleave_families({}).empty());
+    CHECK(order({}).empty());
+}
+
+TEST_CASE("happy eyeballs: addresses that come later take their turns, too") {
+    const auto e = [](const char* text) { return endpoint::parse(text); };
+    weft::detail::untried_addresses untried;
+    untried.add({e("1.1.1.1:1"), e("2.2.2.2:1"), e("3.3.3.3:1")});
+    CHECK(untried.take().to_string() == "1.1.1.1:1");
+    untried.add({e("[::1]:1"), e("[::2]:1")});
+    CHECK(texts(untried) == std::vector<std::string>{"[::1]:1", "2.2.2.2:1", "[::2]:1", "3.3.3.3:1"});
+}
+
+TEST_CASE("happy eyeballs: an address that comes later is tried when those before it have had their time") {
+    leak_check leaks;
+    virtual_clock clock;
+    weft::run([] {
+        black_hole one, two;
+        weft::socket good = listening("[::1]:0");
+        late_addresses source({{0ms, {one.address(), two.address()}}, {100ms, {good.local_endpoint()}}});
+        const auto began = virtual_clock::read();
+        weft::socket s = weft::detail::connect_first(source, 250ms, {}, "x");
+        CHECK(s.remote_endpoint() == good.local_endpoint());
+        CHECK(virtual_clock::read() - began == 250ms);
+    });
+}
+
+TEST_CASE("happy eyeballs: an address that comes when all others have failed is tried at once") {
+    leak_check leaks;
+    virtual_clock clock;
+    weft::run([] {
+        weft::socket good = listening();
+        late_addresses source({{0ms, {refusing()}}, {100ms, {good.local_endpoint()}}});
+        const auto began = virtual_clock::read();
+        weft::socket s = weft::detail::connect_first(source, 250ms, {}, "x");
+        CHECK(s.remote_endpoint() == good.local_endpoint());
+        CHECK(virtual_clock::read() - began == 100ms);
+    });
+}
+
+TEST_CASE("happy eyeballs: who waits for further addresses holds up no connection, and is sent away when one stands") {
+    leak_check leaks;
+    virtual_clock clock;
+    weft::run([] {
+        weft::socket good = listening();
+        late_addresses source({{0ms, {refusing(), good.local_endpoint()}}, {1h, {refusing()}}});
+        const auto began = virtual_clock::read();
+        weft::socket s = weft::detail::connect_first(source, 250ms, {}, "x");
+        CHECK(s.remote_endpoint() == good.local_endpoint());
+        CHECK(virtual_clock::read() == began);
+        CHECK(weft::all_tasks().size() == 1);
+    });
+}
+
+TEST_CASE("happy eyeballs: addresses that could not be had are told among the failures, and fail nothing else") {
+    leak_check leaks;
+    virtual_clock clock;
+    weft::run([] {
+        const endpoint gone = refusing();
+        const std::error_code silent(ETIMEDOUT, std::generic_category());
+        const auto try_all = [&](endpoint last) {
+            late_addresses source({{0ms, {gone}}, {100ms, {}, silent}, {100ms, {last}}});
+            return weft::detail::connect_first(source, 250ms, {}, "example.org port 7");
+        };
+        weft::socket good = listening();
+        CHECK(try_all(good.local_endpoint()).remote_endpoint() == good.local_endpoint());
+        const endpoint also_gone = refusing();
+        const std::string said = message_of<std::system_error>([&] { try_all(also_gone); });
+        INFO(said);
+        CHECK(said.find("open_connection example.org port 7, 2 addresses failed (socket::connect " + gone.to_string()) == 0);
+        CHECK(said.find("; asking: ") != std::string::npos);
+        CHECK(said.find("; socket::connect " + also_gone.to_string()) != std::string::npos);
+        CHECK(error_of([&] { try_all(also_gone); }) == ECONNREFUSED);
+    });
+}
+
+TEST_CASE("happy eyeballs: cancelling ends the wait for further addresses") {
+    leak_check leaks;
+    virtual_clock clock;
+    weft::run([] {
+        for (const auto first : {0ms, 2000ms}) {
+            late_addresses source({{first, {refusing()}}, {1h, {refusing()}}});
+            CHECK_THROWS_AS(weft::timeout(1s, [&] { weft::detail::connect_first(source, 250ms, {}, "x"); }), weft::timeout_error);
+            CHECK(weft::all_tasks().size() == 1);
+        }
+    });
 }
 
 TEST_CASE("happy eyeballs: a silent address is overtaken after the delay, not before") {
