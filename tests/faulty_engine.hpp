@@ -40,6 +40,8 @@ struct fault_rates {
     unsigned no_buffers = 0;    // ENOBUFS of a send
     unsigned no_files = 0;      // EMFILE of an accept, and of opening a file
     unsigned aborted = 0;       // ECONNABORTED of an accept
+    int accept_error = 0;       // of the first accepts,
+    long failing_accepts = 0;   // so many
 };
 
 class faulty_engine final : public weft::engine_layer::engine {
@@ -62,6 +64,10 @@ public:
 
     io_result accept(descriptor& d, sockaddr* a, socklen_t* size, int flags, time_point deadline) noexcept override {
         late(rates_.late_begin);
+        if (accepts_++ < rates_.failing_accepts) {
+            faults.fetch_add(1, std::memory_order_relaxed);
+            return -rates_.accept_error;
+        }
         if (happens(rates_.no_files)) return -EMFILE;
         if (happens(rates_.aborted)) return -ECONNABORTED;
         return told_late(real_->accept(d, a, size, flags, deadline));
@@ -173,6 +179,7 @@ private:
     std::unique_ptr<engine> real_;
     const fault_rates rates_;
     std::minstd_rand random_;
+    long accepts_ = 0;
 };
 
 /// While it lives every loop that is made has a faulty engine.

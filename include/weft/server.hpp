@@ -97,8 +97,8 @@ connection_handler shared_handler(Handler&& handler) {
 /// loop for each connection. Port 0: any free one, the same for all the addresses.
 ///
 /// The handler is one object; its calls run concurrently. What it throws goes to the loop's exception handler, and its connection
-/// is closed; the server goes on. It also goes on when descriptors or memory run out: that is reported once, and accepting is
-/// tried again, at least every second.
+/// is closed; the server goes on. It also goes on when descriptors or memory run out: that is reported, once a minute at most, and
+/// accepting is tried again, at least every second.
 ///
 /// Suspends:      while the name is resolved.
 /// Cancellation:  then; an address in digits needs no resolving.

@@ -157,10 +157,15 @@ void server_state::accept_all(socket_state& listener) {
 
     constexpr auto first_pause = 10ms, longest_pause = 1000ms;
     auto pause = first_pause;
-    for (;;) {
-        switch (accept_next(listener)) {
+    for (unsigned lost = 0;;) {
+        switch (accept_next(listener, lost)) {
             case accepting::go_on:
                 pause = first_pause;
+                lost = 0;
+                break;
+            case accepting::lost:
+                ++lost;
+                yield_now();
                 break;
             case accepting::ended:
                 return;
@@ -170,15 +175,17 @@ void server_state::accept_all(socket_state& listener) {
                     const std::lock_guard lock(mutex_);
                     return active_;
                 }();
+                bool closed = false;
                 wait_until("server: out of resources", deadline_after(pause),
-                           [&] { return closed_ || active_ < seen; });
+                           [&] { return (closed = closed_) || active_ < seen; });
+                if (closed) return;
                 pause = std::min(2 * pause, longest_pause);
             }
         }
     }
 }
 
-server_state::accepting server_state::accept_next(socket_state& listener) {
+server_state::accepting server_state::accept_next(socket_state& listener, unsigned lost) {
     try {
         std::shared_ptr<connection> place;
         socket_state_ptr accepted;
@@ -191,13 +198,11 @@ server_state::accepting server_state::accept_next(socket_state& listener) {
         }
         connection::occupy(place, *accepted);
         start_serving(std::move(place), std::move(accepted));
-        reported_ = false;
         return accepting::go_on;
     } catch (const std::system_error& error) {
-        return judge(error);
+        return judge(error, lost);
     } catch (const std::bad_alloc&) {
-        report("the server cannot accept a connection; it tries again", true);
-        return accepting::no_resources;
+        return out_of_resources();
     }
 }
 
@@ -212,20 +217,29 @@ socket_state_ptr server_state::accept_when_there_is_room(socket_state& listener,
     return accept_connection(listener, call, now());
 }
 
-server_state::accepting server_state::judge(const std::system_error& error) {
+// In a catch block, as the next one. \param lost  how many connections in a row have been lost before this
+server_state::accepting server_state::judge(const std::system_error& error, unsigned lost) {
+    constexpr unsigned most_lost = 64;   // in a row; there is another reason then, which may last
     switch (error.code().value()) {
         case EBADF:        // close()
         case EINVAL:       // somebody shut the socket down
             return accepting::ended;
-        // The connection went away before it was accepted; accept(2) counts failures of the network among these.
-        case ECONNABORTED: case EPROTO: case EPERM: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN: case ENONET:
-        case EHOSTUNREACH: case ENETUNREACH: case ECONNRESET:
-            yield_now();
-            return accepting::go_on;
+        // The connection went away before it was accepted, or a firewall forbids it; accept(2) counts failures of the network
+        // among these.
+        case ECONNABORTED: case ECONNRESET: case EPROTO: case EPERM: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN: case ENONET:
+        case EHOSTUNREACH: case EOPNOTSUPP: case ENETUNREACH: case ETIMEDOUT: case ESOCKTNOSUPPORT: case EPROTONOSUPPORT:
+            return lost < most_lost ? accepting::lost : out_of_resources();
         default:           // EMFILE, ENFILE, ENOBUFS, ENOMEM, and what nobody has thought of
-            report("the server cannot accept a connection; it tries again", true);
-            return accepting::no_resources;
+            return out_of_resources();
     }
+}
+
+server_state::accepting server_state::out_of_resources() {
+    if (now() >= next_report_) {
+        next_report_ = deadline_after(1min);
+        report("the server cannot accept a connection; it tries again");
+    }
+    return accepting::no_resources;
 }
 
 void server_state::end_accepting(socket_state& listener) noexcept {
@@ -269,7 +283,7 @@ void server_state::start_serving(std::shared_ptr<connection> c, socket_state_ptr
 
 // In a catch block.
 void server_state::give_up_loop(std::size_t which) {
-    report("a loop that the server gives connections to is closed; it gets no more", false);
+    report("a loop that the server gives connections to is closed; it gets no more");
     bool any_left = false;
     {
         const std::lock_guard lock(mutex_);
@@ -283,7 +297,7 @@ void server_state::serve(const std::shared_ptr<connection>& c, socket_state_ptr 
     const auto failed = [&] {
         const bool unnamed = c->peer().host().empty();   // a Unix socket's client seldom has a name
         report("exception in the handler of a connection " +
-                   (unnamed ? "to " + endpoints.front().to_string() : "from " + c->peer().to_string()), false);
+                   (unnamed ? "to " + endpoints.front().to_string() : "from " + c->peer().to_string()));
     };
     const auto connect = [&]() -> std::optional<stream> {
         try {
@@ -308,8 +322,7 @@ void server_state::serve(const std::shared_ptr<connection>& c, socket_state_ptr 
 }
 
 // In a catch block.
-void server_state::report(const std::string& message, bool once) {
-    if (once && std::exchange(reported_, true)) return;
+void server_state::report(const std::string& message) {
     get_running_loop().call_exception_handler({message, std::current_exception(), current_task()});
 }
 

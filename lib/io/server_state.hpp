@@ -47,18 +47,19 @@ struct server_state : std::enable_shared_from_this<server_state> {
 
 private:
     friend class connection;
-    enum class accepting { go_on, ended, no_resources };
+    enum class accepting { go_on, lost, ended, no_resources };
 
     void listen(const endpoint& where);
     void accept_all(socket_state& listener);
-    accepting accept_next(socket_state& listener);
+    accepting accept_next(socket_state& listener, unsigned lost);
     socket_state_ptr accept_when_there_is_room(socket_state& listener, std::shared_ptr<connection>& place);
-    accepting judge(const std::system_error& error);
+    accepting judge(const std::system_error& error, unsigned lost);
+    accepting out_of_resources();
     loop* choose_loop(connection& c);
     void give_up_loop(std::size_t which);
     void start_serving(std::shared_ptr<connection> c, socket_state_ptr accepted);
     void serve(const std::shared_ptr<connection>& c, socket_state_ptr accepted);
-    void report(const std::string& message, bool once);
+    void report(const std::string& message);
     void end_accepting(socket_state& listener) noexcept;
     void remove_unix_file() noexcept;
     template <class Predicate>
@@ -69,7 +70,7 @@ private:
     std::string unix_path_;                  // of the file to be removed; empty: none
     dev_t unix_device_ = 0;                  // which file that is: another one may have taken its place
     ino_t unix_inode_ = 0;
-    bool reported_ = false;                  // that accepting failed; until the next success
+    time_point next_report_ = time_point::min();   // when it may be told again that accepting fails
 
     std::mutex mutex_;
     bool closed_ = false;                    // guarded by mutex_, as is what follows
