@@ -38,12 +38,23 @@ void spin(unsigned& rounds) noexcept {
 
 }  // namespace
 
-bool gate::enter_slow(std::uint32_t self) noexcept {
+void gate::await_slow() const noexcept {
+    for (unsigned rounds = 0; busy_.load(std::memory_order_acquire) != 0 || lock_.load(std::memory_order_acquire) != 0;)
+        spin(rounds);
+}
+
+bool gate::enter_as_guest() noexcept {
+    const std::uint32_t self = kernel::this_thread().id;
+    return home_.load(std::memory_order_relaxed) == self ? enter() : enter_slow(self, true);
+}
+
+bool gate::enter_slow(std::uint32_t self, bool guest) noexcept {
     if (self == 0) self = kernel::assign_thread_id();
     unsigned rounds = 0;
     while (lock_.exchange(1, std::memory_order_acquire) != 0) spin(rounds);
     std::uint32_t home = home_.load(std::memory_order_relaxed);
     if (home == shared) return false;
+    if (home == nobody && guest) return false;   // nobody can become home meanwhile
     if (home == nobody && bias_possible()) {
         // Under lock_ nobody else can become home. The next enter() of this thread is the cheap one.
         busy_.store(1, std::memory_order_relaxed);

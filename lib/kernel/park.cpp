@@ -109,7 +109,9 @@ inline wait_outcome park_fiber(kernel::fiber& self, waiter& w, time_point deadli
 
 }  // namespace
 
-void waiter::refuse(const char* what) { throw no_running_task(what); }
+void waiter::require_plain_thread(const char* what) {
+    if (kernel::this_thread().running) throw no_running_task(what);
+}
 
 bool waiter::claim_shared() noexcept { return internals::decide(*this, woken); }
 

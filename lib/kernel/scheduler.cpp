@@ -21,8 +21,9 @@ constexpr std::size_t retire_batch = 256;
 }  // namespace
 
 scheduler::scheduler(std::size_t stack_size)
-    : running_(&own_stack_), own_stack_(*this, runnable_kind::loop), dispatcher_(*this), mailbox_(inbox::acquire()), stack_size_(stack_size) {
+    : running_(&own_stack_), own_stack_(*this, runnable_kind::loop), dispatcher_(*this), mailbox_(inbox::acquire()) {
     pools_.push_back(std::make_unique<stack_pool>(stack_size));
+    stack_size_ = pools_.front()->stack_size();
     bridge_ = boost_bridge::acquire(*this);
 }
 
@@ -154,18 +155,16 @@ void scheduler::switch_to_dispatcher(boost::fibers::context& c) noexcept {
 fiber& scheduler::next_of_other_kind() noexcept {
     runnable* r = queue_.front();
     if (!r) return own_stack_;
-    if (r->kind == runnable_kind::loop) return static_cast<fiber&>(queue_.pop_front());
-    if (budget_ <= 0) return own_stack_;
-    if (r->kind == runnable_kind::job) {
+    if (r->kind == runnable_kind::job && budget_ > 0) {
         job& j = static_cast<job&>(*r);
         if (fiber* worker = take_worker(j.stack_size)) {
             --budget_;
             queue_.pop_front();
-            assign(*worker, j);
+            assign_suspended(*worker, j);
             return *worker;
         }
     }
-    return own_stack_;
+    return r->kind == runnable_kind::loop ? static_cast<fiber&>(queue_.pop_front()) : own_stack_;
 }
 
 void scheduler::run_worker(fiber& self) noexcept {
@@ -173,21 +172,21 @@ void scheduler::run_worker(fiber& self) noexcept {
         finish_sanitizer_switch();
         if (self.retire) return;   // Boost's terminate() asks pick_next() where to go
         *errno_ = 0;
-        control_words_.restore();
         self.work->run();   // ends by forgetting self
         self.work = nullptr;
         runnable* r = queue_.front();
         if (r && r->kind == runnable_kind::job && budget_ > 0) {
             job& j = static_cast<job&>(*r);
-            const std::size_t wanted = j.stack_size != 0 ? j.stack_size : pools_.front()->stack_size();
+            const std::size_t wanted = j.stack_size != 0 ? j.stack_size : stack_size_;
             if (wanted == self.stack.size) {   // the next job, on this stack: no switch at all
                 --budget_;
                 queue_.pop_front();
                 assign(self, j);
+                control_words_.restore();
                 continue;
             }
         }
-        if (self.stack.size == pools_.front()->stack_size()) {
+        if (self.stack.size == stack_size_) {
             self.next = idle_;
             idle_ = &self;
             ++idle_count_;
@@ -266,7 +265,7 @@ void scheduler::start(job& j) noexcept {
             return;
         }
     }
-    assign(*worker, j);
+    assign_suspended(*worker, j);
     switch_to(*worker);
 }
 
@@ -281,7 +280,7 @@ void scheduler::start_now(job& j) noexcept {
             return;
         }
     }
-    assign(*worker, j);
+    assign_suspended(*worker, j);
     queue_.push_front(*running_);
     started_eagerly_ = running_;
     switch_to(*worker);

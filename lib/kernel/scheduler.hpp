@@ -148,6 +148,7 @@ private:
     void finish_sanitizer_switch() noexcept;
     void set_running(fiber& f) noexcept;
     static void assign(fiber& worker, job& j) noexcept;
+    void assign_suspended(fiber& worker, job& j) noexcept;
     static void jump(fiber& to) noexcept;   // the switch as Boost.Fiber makes it
 
     fiber* take_worker(std::size_t stack_size) noexcept;   // an idle one, or null
@@ -177,7 +178,7 @@ private:
     timer_queue timers_;
     block_cache blocks_;
     inbox* mailbox_;
-    const std::size_t stack_size_;
+    std::size_t stack_size_;                               // of the usual workers, rounded by their pool
     std::vector<std::unique_ptr<stack_pool>> pools_;       // the default's first
     boost_bridge::pointer bridge_;
     fiber* workers_ = nullptr;
@@ -232,6 +233,13 @@ inline void scheduler::assign(fiber& worker, job& j) noexcept {
     worker.work = &j;
     worker.cancel_deliverable = j.cancel_deliverable();
     j.on = &worker;
+}
+
+/// The job begins with the loop's control words because the worker's own are changed where it is suspended: to look what the
+/// worker's last job left in the registers would cost as much as a switch does.
+inline void scheduler::assign_suspended(fiber& worker, job& j) noexcept {
+    assign(worker, j);
+    control_words_.put_into(worker.stack_pointer ? worker.stack_pointer : *worker.boost_stack_pointer);
 }
 
 inline void scheduler::set_running(fiber& f) noexcept {

@@ -12,6 +12,8 @@
 /// and where Boost's idea of the active context cannot be kept up to date by us (boost_bridge.hpp), that function is
 /// used itself.
 
+#include <cstring>
+
 #if defined(__x86_64__) && !defined(__ILP32__)
 #define WEFT_INLINE_SWITCH 1
 #else
@@ -90,6 +92,15 @@ struct control_words {
         now.sse &= ~63u;   // the low bits are flags: what has happened, not how to go on
 #endif
         return now;
+    }
+    /// Makes these the words of a fiber that is suspended at `frame`, by us or by Boost: both keep them at its lowest address.
+    /// \param frame  may be null
+    void put_into([[maybe_unused]] void* frame) const noexcept {
+#if WEFT_INLINE_SWITCH
+        if (!frame) return;
+        std::memcpy(frame, &sse, sizeof sse);
+        std::memcpy(static_cast<char*>(frame) + sizeof sse, &x87, sizeof x87);
+#endif
     }
     /// Makes these the running fiber's. To load them costs more than to look, and they hardly ever differ.
     void restore() const noexcept {

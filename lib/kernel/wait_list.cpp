@@ -30,9 +30,9 @@ std::size_t wait_list::count_armed() const noexcept {
     return count;
 }
 
-waiter* wait_list::claim_behind(const gate_lock& lock) noexcept {
+waiter* wait_list::claim_behind(bool biased) noexcept {
     while (waiter* w = first_armed()) {
-        if (!w->claim(lock)) continue;   // decided on its own loop just now
+        if (!w->claim(biased)) continue;   // decided on its own loop just now
         remove(*w);
         return w;
     }
@@ -96,17 +96,11 @@ void wake_batch::let_leave(wait_list& list, const gate_lock&) noexcept {
     relieved->leaving_.fetch_sub(taken_over - 1, std::memory_order_relaxed);   // and waits for this one instead
 }
 
-void wake_batch::wake_them() noexcept {
+void wake_batch::let_them_leave() noexcept {
     // They are between two instructions, on other threads; who is woken first might destroy what they still need.
     while (leaving_.load(std::memory_order_acquire) > 0) ::sched_yield();
     while (relieved_count_ > 0) relieved_[--relieved_count_]->leaving_.fetch_sub(1, std::memory_order_release);
     awaits_ = false;
-    while (first_) {
-        waiter* w = first_;
-        first_ = wait_list::next(*w);   // before the wake: w may be gone after it
-        waiter::wake(*w);
-    }
-    last_ = nullptr;
 }
 
 }  // namespace weft::detail

@@ -50,28 +50,25 @@ bool semaphore::acquire_until(time_point deadline) {
 
 void semaphore::release(std::ptrdiff_t permits) {
     const bool biased = gate_.enter();
-    if (!waiters_.empty() || permits < 0 || permits > limit_ - value_) [[unlikely]]
+    if (permits < 0 || permits > limit_ - value_ || (permits != 1 && !waiters_.empty())) [[unlikely]]
         return hand_over(permits, biased);
+    if (!waiters_.empty()) {
+        if (waiter* next = waiters_.claim_front(biased)) {
+            gate_.leave(biased);
+            return waiter::wake(*next);
+        }
+    }
     value_ += permits;
     gate_.leave(biased);
 }
 
-/// release with waiters, or with a bad argument.
+/// release of several with waiters, or with a bad argument.
 void semaphore::hand_over(std::ptrdiff_t permits, bool biased) {
     gate_lock lock(gate_, biased);
     if (permits < 0)
         throw std::invalid_argument("semaphore::release: permits must not be negative");
     if (permits > limit_ - value_)
         throw std::logic_error("semaphore::release: more permits than the semaphore may have");
-    if (permits == 1) [[likely]] {
-        waiter* next = waiters_.claim_front(lock);
-        if (!next)
-            ++value_;
-        lock.leave();
-        if (next)
-            waiter::wake(*next);
-        return;
-    }
     wake_batch batch;
     for (; permits > 0; --permits) {
         waiter* next = waiters_.claim_front(lock);
@@ -89,10 +86,11 @@ std::ptrdiff_t semaphore::value() const noexcept {
 }
 
 bool semaphore::wait(time_point deadline, bool biased) {
-    gate_lock lock(gate_, biased);
-    waiter w("semaphore::acquire", this);
+    constexpr const char* what = "semaphore::acquire";
+    require_may_wait(what, gate_, biased);
+    waiter w(what, this);
     waiters_.push_back(w);
-    lock.leave();
+    gate_.leave(biased);
     const wait_outcome outcome = park(w, deadline);
     if (outcome == wait_outcome::woken) [[likely]]
         return true;

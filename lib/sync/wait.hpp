@@ -4,6 +4,7 @@
 
 #include <weft/detail/gate.hpp>
 #include <weft/detail/waiter.hpp>
+#include <weft/error.hpp>
 
 namespace weft::detail {
 
@@ -22,6 +23,15 @@ inline wait_outcome wait_in(wait_list& list, gate& g, waiter& w, time_point dead
 /// out; throws cancelled.
 inline bool wait_or_throw(wait_list& list, gate& g, waiter& w, time_point deadline) {
     return woken_or_throw(wait_in(list, g, w, deadline));
+}
+
+/// Before a waiter is made in a section that was entered by hand: in a loop callback, which cannot wait, leaves that and throws
+/// no_running_task.
+inline void require_may_wait(const char* what, gate& g, bool biased) {
+    if (kernel::this_thread().parkable || !kernel::this_thread().running) [[likely]]
+        return;
+    g.leave(biased);
+    throw no_running_task(what);
 }
 
 /// For destructors.

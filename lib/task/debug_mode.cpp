@@ -25,7 +25,7 @@ void debug_mode::begin(kernel::runnable& r) noexcept {
     }
     if (job) {
         auto* t = static_cast<task_core*>(job);
-        t->retain();
+        t->retain_found();
         task_ = task_handle(t);
         created_at_ = t->created_at();
     }

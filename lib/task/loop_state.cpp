@@ -156,14 +156,9 @@ std::atomic<std::uint64_t> id_blocks{0};   // relaxed: ids only need to differ
 
 }  // namespace
 
-void loop_state::number(task_core& t) noexcept {
-    if (next_id == last_id) {
-        next_id = id_blocks.fetch_add(id_block, std::memory_order_relaxed);
-        last_id = next_id + id_block;
-    }
-    t.id_ = ++next_id;
-    t.home_ = this;
-    t.loop_serial_ = serial;
+void loop_state::take_id_block() noexcept {
+    next_id = id_blocks.fetch_add(id_block, std::memory_order_relaxed);
+    last_id = next_id + id_block;
 }
 
 void loop_state::number_from_anywhere(task_core& t) noexcept {
@@ -181,24 +176,10 @@ void loop_state::number_from_anywhere(task_core& t) noexcept {
     t.loop_serial_ = serial;
 }
 
-void loop_state::add(task_core& t) noexcept {
-    t.previous_ = last_task;
-    t.next_ = nullptr;
-    (last_task ? last_task->next_ : first_task) = &t;
-    last_task = &t;
-}
-
-void loop_state::remove(task_core& t) noexcept {
-    (t.previous_ ? t.previous_->next_ : first_task) = t.next_;
-    (t.next_ ? t.next_->previous_ : last_task) = t.previous_;
-    t.next_ = t.previous_ = nullptr;
-    if (closing && !first_task) core.do_not_sleep();
-}
-
 std::vector<task_handle> loop_state::tasks() const {
     std::vector<task_handle> all;
     for (task_core* t = first_task; t; t = t->next_) {
-        t->retain();
+        t->retain_found();
         all.emplace_back(t);
     }
     return all;

@@ -68,6 +68,7 @@ struct loop_state {
     void number_from_anywhere(task_core& t) noexcept;
     void add(task_core& t) noexcept;
     void remove(task_core& t) noexcept;
+    WEFT_NOINLINE void take_id_block() noexcept;
     std::vector<task_handle> tasks() const;
     void report(const exception_context& context) noexcept;
     /// For an exception that nobody took: told to the loop's handler, on its thread, or printed if the loop is closed.
@@ -101,6 +102,26 @@ struct loop_state {
     std::unique_ptr<descriptor_callbacks> descriptors;   // null until one is set
     std::unique_ptr<signal_callbacks> signals;           // likewise
 };
+
+inline void loop_state::number(task_core& t) noexcept {
+    if (next_id == last_id) [[unlikely]] take_id_block();
+    t.id_ = ++next_id;
+    t.home_ = this;
+    t.loop_serial_ = serial;
+}
+
+inline void loop_state::add(task_core& t) noexcept {
+    t.previous_ = last_task;
+    t.next_ = nullptr;
+    (last_task ? last_task->next_ : first_task) = &t;
+    last_task = &t;
+}
+
+inline void loop_state::remove(task_core& t) noexcept {
+    (t.previous_ ? t.previous_->next_ : first_task) = t.next_;
+    (t.next_ ? t.next_->previous_ : last_task) = t.previous_;
+    if (closing && !first_task) [[unlikely]] core.do_not_sleep();
+}
 
 /// While it lives, the end of a task keeps the turn in which it comes from sleeping: for who drives the loop for its sake.
 class end_watch : joiner {

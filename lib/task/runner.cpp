@@ -68,8 +68,8 @@ void end_all_tasks(loop_state& s) {
     s.closing = true;   // from here on the last task to end keeps the turn from sleeping
     std::vector<task_handle> ending = s.tasks();
     if (s.debug.load(std::memory_order_relaxed)) {
-        for (const task_handle& t : ending)   // the loop's reference, and the one just made
-            if (t.core()->references() == 2) s.report({"a task that nobody holds was still pending when its loop closed", {}, t});
+        for (const task_handle& t : ending)   // the reference just made
+            if (t.core()->references() == 1) s.report({"a task that nobody holds was still pending when its loop closed", {}, t});
     }
     for (const task_handle& t : ending) t.cancel("the loop is closing");
     while (s.first_task) s.core.turn();

@@ -47,7 +47,7 @@ bool task_handle::remove_done_callback(callback_id id) const {
 task_handle current_task() {
     detail::task_core* t = detail::task_core::current();
     if (!t) throw no_running_task("current_task");
-    t->retain();
+    t->retain_found();
     return task_handle(t);
 }
 

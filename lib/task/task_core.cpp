@@ -14,7 +14,7 @@
 
 namespace weft::detail {
 
-task_core::~task_core() { delete extras_; }
+void task_core::forget_extras() noexcept { delete extras_; }
 
 task_core::extras& task_core::more() {
     if (!extras_) {
@@ -63,26 +63,55 @@ void task_core::refuse() noexcept {
 void task_core::finish() noexcept {
     loop_state& loop = *home_;
     context_.clear();   // here, on the loop's thread: the last handle may die on another one
-    wake_batch batch;   // woken last: a waiter on another thread finds the loop's reference gone, and may move the value out
+    loop.remove(*this);
+
+    const bool biased = gate_.enter();
+    bottom_.undelivered = 0;
+    if (cancel_deliverable()) [[unlikely]] set_cancel_deliverable(false);
+    on = nullptr;
+    done_.store(true, std::memory_order_release);
+    joiner* const j = first_joiner_;
+    if ((j && (j->next || j->completed)) || extras_ || !loop.deferred_stops.empty()) [[unlikely]] return finish_shared(biased);
+    // What nearly every task ends with: at most one who waits.
+    waiter* woken = nullptr;
+    if (j) {
+        first_joiner_ = last_joiner_ = nullptr;
+        j->linked = false;
+        if (j->waiting && j->waiting->claim(biased)) woken = j->waiting;
+    }
+    const bool unheld = references_.load(std::memory_order_acquire) == 0;
+    gate_.leave(biased);
+    // From here on this may be gone, unless nobody else can hold a reference any more.
+    if (woken) waiter::wake(*woken);
+    if (unheld) dispose();
+}
+
+void task_core::finish_shared(bool biased) noexcept {
+    loop_state& loop = *home_;
+    wake_batch batch;
+    bool unheld = false;
     bool more_to_do = false;
     {
-        gate_lock lock(gate_);
-        bottom_.undelivered = 0;
-        set_cancel_deliverable(false);
-        on = nullptr;
-        done_.store(true, std::memory_order_release);
+        gate_lock lock(gate_, biased);
         while (joiner* j = first_joiner_) {
             first_joiner_ = j->next;
             j->linked = false;
-            j->completed(*j, *this, lock, batch);
+            if (j->completed) j->completed(*j, *this, lock, batch);
+            else if (j->waiting && j->waiting->claim(lock)) batch.add(*j->waiting);
         }
         last_joiner_ = nullptr;
-        more_to_do = extras_ != nullptr;
+        unheld = references_.load(std::memory_order_acquire) == 0;
+        more_to_do = extras_ || !loop.deferred_stops.empty();
+        if (more_to_do) retain();
     }
-    if (!loop.deferred_stops.empty()) [[unlikely]] loop.stop_deferred();
-    if (more_to_do) [[unlikely]] schedule_callbacks();
-    loop.remove(*this);
-    release();
+    // As there; a reference of our own keeps it.
+    if (more_to_do) {
+        loop.stop_deferred();
+        if (extras_) schedule_callbacks();
+        release();
+    } else if (unheld) {
+        dispose();
+    }
 }
 
 void task_core::schedule_callbacks() noexcept {
@@ -98,16 +127,34 @@ void task_core::schedule_callbacks() noexcept {
     }
 }
 
-void task_core::last_released() noexcept {
-    if (error_ && !cancelled_ && !retrieved_.load(std::memory_order_relaxed)) {
-        // Alive once more, for the handler to see.
-        references_.store(1, std::memory_order_relaxed);
-        mark_retrieved();
-        const std::uint64_t serial = loop_serial_;
-        loop_state::report_from_anywhere(serial, {"task exception was never retrieved", error_, task_handle(this)});
-        return;
+void task_core::release_last() noexcept {
+    if (!done()) [[unlikely]] return release_unfinished();
+    gate_.await_last();   // finish() may still be in the section in which it set done_
+    dispose();
+}
+
+void task_core::release_unfinished() noexcept {
+    if (!home_) return dispose();
+    {
+        const gate_lock lock(gate_, gate_.enter_as_guest());
+        if (!done_.load(std::memory_order_relaxed)) {
+            references_.fetch_sub(1, std::memory_order_acq_rel);   // not a store: it may have been found in its loop since
+            return;
+        }
     }
+    release();
+}
+
+void task_core::dispose() noexcept {
+    if (error_ && !cancelled_ && !retrieved_.load(std::memory_order_relaxed)) [[unlikely]] return report_unretrieved();
     delete this;
+}
+
+void task_core::report_unretrieved() noexcept {
+    references_.store(1, std::memory_order_relaxed);   // alive once more, for the handler to see
+    mark_retrieved();
+    const std::uint64_t serial = loop_serial_;
+    loop_state::report_from_anywhere(serial, {"task exception was never retrieved", error_, task_handle(this)});
 }
 
 const char* task_core::describe() const noexcept {
@@ -136,15 +183,24 @@ void task_core::set_name(std::string name) {
     more().name.swap(name);
 }
 
-// Not inlined: GCC would take a joiner on the stack of who waits for one that is left in the list (-Wdangling-pointer).
-WEFT_NOINLINE bool task_core::add_joiner(joiner& j) noexcept {
-    gate_lock lock(gate_);
-    if (done_.load(std::memory_order_relaxed)) return false;
+inline void task_core::link(joiner& j) noexcept {
     j.next = nullptr;
     j.previous = last_joiner_;
     j.linked = true;
+// GCC 12 takes a joiner on the stack of who waits for one that is left in the list.
+#pragma GCC diagnostic push
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wdangling-pointer"
+#endif
     (last_joiner_ ? last_joiner_->next : first_joiner_) = &j;
     last_joiner_ = &j;
+#pragma GCC diagnostic pop
+}
+
+WEFT_NOINLINE bool task_core::add_joiner(joiner& j) noexcept {
+    const gate_lock lock(gate_);
+    if (done_.load(std::memory_order_relaxed)) return false;
+    link(j);
     return true;
 }
 
@@ -157,27 +213,18 @@ bool task_core::remove_joiner(joiner& j) noexcept {
     return true;
 }
 
-namespace {
-
-struct waiting_joiner : joiner {
-    waiting_joiner(const char* what, const task_core& t) {
-        self.emplace(what, &t);
-        completed = [](joiner& j, task_core&, const gate_lock& lock, wake_batch& batch) noexcept {
-            auto& w = *static_cast<waiting_joiner&>(j).self;
-            if (w.claim(lock)) batch.add(w);
-        };
-    }
-    std::optional<waiter> self;   // another one after each cancellation that was forwarded: under the gate
-};
-
-}  // namespace
-
 void task_core::join(const char* what) {
     if (done()) return;
     if (this == current()) throw std::logic_error(std::string(what) + ": a task cannot wait for its own end");
-    waiting_joiner j(what, *this);
-    if (!add_joiner(j)) return;
-    const wait_outcome outcome = park(*j.self);
+    waiter waiting(what, this);
+    joiner j;
+    j.waiting = &waiting;
+    {
+        const gate_lock lock(gate_);
+        if (done_.load(std::memory_order_relaxed)) return;
+        link(j);
+    }
+    const wait_outcome outcome = park(waiting);
     if (outcome != wait_outcome::woken) remove_joiner(j);
     woken_or_throw(outcome);
 }
@@ -186,11 +233,13 @@ void task_core::join_forwarding(const char* what) {
     if (done()) return;
     task_core* self = current();
     if (this == self) throw std::logic_error(std::string(what) + ": a task cannot wait for its own end");
-    waiting_joiner j(what, *this);
+    std::optional<waiter> waiting;   // another one after each cancellation that was forwarded: under the gate
+    joiner j;
+    j.waiting = &waiting.emplace(what, this);
     if (!add_joiner(j)) return;
     bool forwarded = false;
     weft::cancelled taken;
-    while (park(*j.self) == wait_outcome::cancelled) {
+    while (park(*waiting) == wait_outcome::cancelled) {
         forwarded = true;
         try {
             taken = self->take_request();
@@ -201,7 +250,7 @@ void task_core::join_forwarding(const char* what) {
         }
         const gate_lock lock(gate_);
         if (!j.linked) break;
-        j.self.emplace(what, this);   // in the same place among those who wait
+        waiting.emplace(what, this);   // in the same place among those who wait
     }
     if (forwarded) throw taken;
 }
@@ -248,11 +297,9 @@ namespace {
 
 void apply(const spawn_options& options, task_core& t) {
     if (options.stack_size != 0) {
-        if (options.stack_size < kernel::stack_pool::smallest || options.stack_size > kernel::stack_pool::largest) {
-            t.release();
+        if (options.stack_size < kernel::stack_pool::smallest || options.stack_size > kernel::stack_pool::largest)
             throw std::invalid_argument("task_options::stack_size=" + std::to_string(options.stack_size) +
                                         ": must be between 16384 bytes and 64 GiB");
-        }
         t.stack_size = options.stack_size;
     }
     if (options.name && !options.name->empty()) t.set_name(*options.name);
@@ -263,15 +310,16 @@ void apply(const spawn_options& options, task_core& t) {
 void spawn(task_core& t, const spawn_options* options, const char* what, call_site where) {
     loop_state* loop = loop_state::current();
     if (!loop) [[unlikely]] throw_no_loop(what);
-    if (options) apply(*options, t);
+    if (options) [[unlikely]] apply(*options, t);
     t.created_at_ = where ? where : call_site::of(__builtin_return_address(0));
     const auto* creator = static_cast<task_core*>(loop->core.scheduler.running_fiber().work);
-    t.context_ = creator ? creator->context_ : loop->callback_context;
+    const context& values = creator ? creator->context_ : loop->callback_context;
+    if (!values.empty()) [[unlikely]] t.context_ = values;
     loop->number(t);
     loop->add(t);
     if (loop->closing) [[unlikely]] t.cancel("the loop is closing");
-    if (options && options->eager) loop->core.scheduler.start_now(t);
-    else loop->core.scheduler.ready(t);
+    if (options && options->eager) [[unlikely]] return loop->core.scheduler.start_now(t);
+    loop->core.scheduler.ready(t);
 }
 
 void spawn_on(loop_state& loop, task_core& t, const spawn_options* options) {
@@ -297,7 +345,7 @@ void spawn_on(loop_state& loop, task_core& t, const spawn_options* options) {
         if (s.takes_tasks) s.core.scheduler.mailbox().post(*post.release());
     });
     if (!post) return;
-    t.release();
+    t.home_ = nullptr;
     throw invalid_state("spawn_on: the loop is closed");
 }
 

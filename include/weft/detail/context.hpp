@@ -52,6 +52,7 @@ public:
     }
 
     static context copy_of_current() noexcept;
+    bool empty() const noexcept { return table_ == 0; }
 
     /// The value of variable `key`; null if it is not set.
     const context_value* find(std::uint64_t key) const noexcept;

@@ -46,14 +46,21 @@ public:
         }
         return enter_slow(self);
     }
+    /// The same, for who will hardly enter again: does not become the gate's home.
+    WEFT_API bool enter_as_guest() noexcept;
     void leave(bool biased) noexcept { (biased ? busy_ : lock_).store(0, std::memory_order_release); }
+    /// Returns when nobody is inside: for who knows that nobody will enter any more, and wants to free it.
+    void await_last() const noexcept {
+        if (busy_.load(std::memory_order_acquire) != 0 || lock_.load(std::memory_order_acquire) != 0) [[unlikely]] await_slow();
+    }
 
     /// Whether gates may be biased in this process.
     static bool bias_possible() noexcept;
 
 private:
     friend class gate_lock;
-    WEFT_API bool enter_slow(std::uint32_t self) noexcept;
+    WEFT_API bool enter_slow(std::uint32_t self, bool guest = false) noexcept;
+    WEFT_API void await_slow() const noexcept;
 
     static constexpr std::uint32_t shared = UINT32_MAX;       // revoked
     static constexpr std::uint32_t nobody = UINT32_MAX - 1;   // not 0: that is every thread that has no id yet

@@ -7,7 +7,11 @@
 /// loop that created it, except that handles may be used anywhere: gate_ guards what those touch.
 ///
 /// Invariants
-///  - One reference is held by the loop until the task is done; one by each handle, and by a message on its way.
+///  - A task lives while a reference is held or it is not done. References are held by handles, and by messages on their way.
+///  - references_ becomes 0 only under the gate, and only while the task is not done; finish(), which sets done_ under the
+///    same gate, then sees 0 and frees the task. After that the holder of the last reference frees it. So the task's end costs
+///    no read-modify-write: whoever is the only holder need not count, and the loop holds nothing that is counted.
+///  - Who finds a task in its loop, where perhaps nobody holds it, refers to it under the gate.
 ///  - done_ is set once, under the gate, after the outcome was stored (release); whoever reads it (acquire) may read the
 ///    outcome without the gate.
 ///  - Joiners complete under the gate: whoever takes one out of the list under the gate knows whether it has completed.
@@ -37,7 +41,9 @@ struct spawn_options;
 /// A node in a task's list; lives with the one who waits.
 struct joiner {
     /// Runs once, on the task's loop, under the task's gate, when it is done; wakes go into the batch.
+    /// Null: `waiting` is to be woken.
     void (*completed)(joiner&, task_core&, const gate_lock&, wake_batch&) noexcept = nullptr;
+    waiter* waiting = nullptr;   // null: nobody waits just now; guarded by the task's gate
 
     joiner* next = nullptr;
     joiner* previous = nullptr;
@@ -47,14 +53,23 @@ struct joiner {
 class WEFT_API task_core : public kernel::job {
 public:
     task_core() noexcept = default;
-    ~task_core() override;
+    ~task_core() override {
+        if (extras_) [[unlikely]] forget_extras();
+    }
 
-    // References.
+    // References. A new task has one, which is its maker's.
+    /// By who holds one already.
     void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+    /// By who found the task unfinished in its loop, on the loop's thread.
+    void retain_found() noexcept {
+        const gate_lock lock(gate_);
+        retain();
+    }
     void release() noexcept {
-        // The only reference cannot be copied by anybody else meanwhile: no read-modify-write for it.
-        if (references_.load(std::memory_order_acquire) == 1 || references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-            last_released();
+        std::uint32_t held = references_.load(std::memory_order_acquire);
+        while (held != 1)
+            if (references_.compare_exchange_weak(held, held - 1, std::memory_order_acq_rel, std::memory_order_acquire)) return;
+        release_last();
     }
 
     std::uint32_t references() const noexcept { return references_.load(std::memory_order_acquire); }
@@ -129,8 +144,14 @@ private:
     struct extras;
 
     void finish() noexcept;
+    WEFT_NOINLINE void finish_shared(bool biased) noexcept;   // the rest of it, where more than one joiner or callbacks wait
     void schedule_callbacks() noexcept;             // of a task that is done
-    void last_released() noexcept;
+    void release_last() noexcept;
+    WEFT_NOINLINE void release_unfinished() noexcept;
+    void link(joiner& j) noexcept;                  // under the gate
+    void dispose() noexcept;                        // nobody refers to it, and it is done or was never given to a loop
+    WEFT_NOINLINE void report_unretrieved() noexcept;
+    WEFT_NOINLINE void forget_extras() noexcept;
     void update_cancellation() noexcept;            // recomputes cancel_deliverable; ends the wait if it became true
     void post_update() noexcept;                    // the same from another thread; under the gate
     void push_frame(cancel_frame& f) noexcept;
@@ -146,22 +167,22 @@ private:
     void forget_stops(const cancel_frame* frame, const nested* level) noexcept;
     extras& more();
 
-    std::atomic<std::uint32_t> references_{2};      // the loop's and the first handle's
+    std::atomic<std::uint32_t> references_{1};
     gate gate_{gate::own_t()};
     std::atomic<bool> done_{false};
     std::atomic<bool> retrieved_{false};            // relaxed: only decides whether to report
     std::atomic<bool> update_posted_{false};        // extras::update is in the inbox
     bool cancelled_ = false;                        // `cancelled` left the function; valid once done
     bool idle_ = false;                             // in an idle_region; the loop's thread alone
-    loop_state* home_ = nullptr;                    // valid until done
+    loop_state* home_ = nullptr;                    // null: not given to a loop; valid until done
     cancel_frame bottom_;                           // guarded by gate_
     cancel_frame* top_ = &bottom_;
     joiner* first_joiner_ = nullptr;                // guarded by gate_
     joiner* last_joiner_ = nullptr;
     std::exception_ptr error_;
     context context_;                               // values of context variables; the loop's thread alone
-    task_core* next_ = nullptr;                     // all tasks of the loop
-    task_core* previous_ = nullptr;
+    task_core* next_;                               // all tasks of the loop: set where it is put into that list
+    task_core* previous_;
     std::uint64_t id_ = 0;
     std::uint64_t loop_serial_ = 0;                 // of home_, never used again: for after home_ is gone
     call_site created_at_;

@@ -38,6 +38,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include <weft/detail/config.hpp>
 #include <weft/detail/gate.hpp>
@@ -65,8 +66,10 @@ public:
     /// The waiter belongs to the calling fiber, or to the calling thread if that runs no loop. In a loop callback, which
     /// cannot wait, throws no_running_task naming `what`.
     explicit waiter(const char* what, const void* object = nullptr)
-        : fiber_(kernel::this_thread().parkable), home_(kernel::this_thread().running), what_(what), object_(object) {
-        if (!fiber_ && home_) refuse(what);
+        : fiber_(kernel::this_thread().parkable), what_(what), object_(object) {
+        // Between the two, so that they are not stored at once as a vector: park would wait for that.
+        if (!fiber_) [[unlikely]] require_plain_thread(what);
+        home_ = kernel::this_thread().running;
     }
     waiter(const waiter&) = delete;
     waiter& operator=(const waiter&) = delete;
@@ -75,8 +78,10 @@ public:
     bool was_woken() const noexcept { return state_.load(std::memory_order_acquire) == woken; }
 
     /// Decides for the waker. True: the caller must wake() it after leaving the gate. \param lock the object's gate.
-    bool claim(const gate_lock& lock) noexcept {
-        if (lock.biased() && home_ == kernel::this_thread().running) [[likely]] {
+    bool claim(const gate_lock& lock) noexcept { return claim(lock.biased()); }
+    /// \param biased  how the gate was entered: what gate::enter() returned
+    bool claim(bool biased) noexcept {
+        if (biased && home_ == kernel::this_thread().running) [[likely]] {
             // SAFETY: nobody else can be deciding: other wakers need the gate, timers and cancellations run on this thread.
             // (Without a loop the waiter is this thread's own, and it is not waiting.)
             if (state_.load(std::memory_order_relaxed) != armed) return false;
@@ -102,7 +107,7 @@ private:
     friend class wake_batch;
     friend struct waiter_internals;
     bool claim_shared() noexcept;
-    [[noreturn]] static void refuse(const char* what);
+    static void require_plain_thread(const char* what);
     enum : std::uint8_t { armed, woken, timed_out, cancelled_ };
     enum : std::uint8_t { free, in_list, leaving, awaited, dropped };
 
@@ -150,13 +155,14 @@ public:
     WEFT_API std::size_t count_armed() const noexcept;
 
     /// Unlinks and claims the first waiter that can still be woken; null if there is none.
-    waiter* claim_front(const gate_lock& lock) noexcept {
+    waiter* claim_front(const gate_lock& lock) noexcept { return claim_front(lock.biased()); }
+    waiter* claim_front(bool biased) noexcept {
         waiter* w = first_;
-        if (w && w->claim(lock)) [[likely]] {
+        if (w && w->claim(biased)) [[likely]] {
             remove(*w);
             return w;
         }
-        return w ? claim_behind(lock) : nullptr;
+        return w ? claim_behind(biased) : nullptr;
     }
 
     /// Unlinks a waiter that lost. False: its owner is about to, and needs the gate for it.
@@ -189,7 +195,7 @@ private:
         if (behind) behind->previous = before;
         else last_ = before;
     }
-    WEFT_API waiter* claim_behind(const gate_lock& lock) noexcept;
+    WEFT_API waiter* claim_behind(bool biased) noexcept;
 
     waiter* first_ = nullptr;
     waiter* last_ = nullptr;
@@ -215,12 +221,19 @@ public:
     WEFT_API void let_leave(wait_list& list, const gate_lock& lock) noexcept;
     /// Not under any gate.
     void wake_all() noexcept {
-        if (first_ || awaits_) wake_them();
+        if (awaits_) [[unlikely]] let_them_leave();
+        waiter* w = std::exchange(first_, nullptr);
+        last_ = nullptr;
+        while (w) {
+            auto* behind = static_cast<waiter*>(w->next);   // before the wake: w may be gone after it
+            waiter::wake(*w);
+            w = behind;
+        }
     }
 
 private:
     friend class wait_list;
-    WEFT_API void wake_them() noexcept;
+    WEFT_API void let_them_leave() noexcept;
 
     waiter* first_ = nullptr;
     waiter* last_ = nullptr;
