@@ -4,9 +4,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 #include "kernel/scheduler.hpp"
 
@@ -14,7 +16,9 @@ namespace weft::kernel {
 namespace {
 
 constexpr std::size_t alternate_size = 64 * 1024;
-struct sigaction previous_action;
+struct sigaction original_action;   // before ours was there at all
+struct sigaction previous_action;   // before ours was put in its place last
+std::atomic<bool> told{false};      // relaxed: a handler that calls ours in turn must not have it told twice
 
 /// Text put together without allocation, for a signal handler.
 class line {
@@ -36,10 +40,16 @@ private:
     std::size_t size_ = 0;
 };
 
+void on_fault(int signal, siginfo_t* info, void*);
+
+bool is_ours(const struct sigaction& action) noexcept {
+    return (action.sa_flags & SA_SIGINFO) && action.sa_sigaction == on_fault;
+}
+
 [[maybe_unused]] void on_fault(int signal, siginfo_t* info, void*) {
     const stack_span stack = guarded_stack_at(info->si_addr);
     const auto* at = static_cast<const char*>(info->si_addr);
-    if (stack.size != 0 && at < stack.lowest + stack.guard) {
+    if (stack.size != 0 && at < stack.lowest + stack.guard && !told.exchange(true, std::memory_order_relaxed)) {
         scheduler* s = this_thread().running;
         const char* name = nullptr;
         if (s && s->running_fiber().stack.lowest == stack.lowest && s->running_fiber().work)
@@ -53,8 +63,11 @@ private:
                     "WEFT_STACK_SIZE\n");
         message.print();
     }
-    // Die, or be handled, as without us: the instruction faults again.
-    ::sigaction(signal, &previous_action, nullptr);
+    // Die, or be handled, as without us: the instruction faults again. A handler that stands in our place has called us as the
+    // one before it: it must not be put there again, or the two would call each other for ever.
+    struct sigaction now {};
+    ::sigaction(signal, nullptr, &now);
+    ::sigaction(signal, is_ours(now) ? &previous_action : &original_action, nullptr);
 }
 
 }  // namespace
@@ -67,11 +80,13 @@ overflow_guard::overflow_guard() {
         std::lock_guard lock(mutex);
         struct sigaction now {};
         ::sigaction(SIGSEGV, nullptr, &now);
-        if (!(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != on_fault) {
+        if (!is_ours(now)) {
             struct sigaction action {};
             action.sa_sigaction = on_fault;
             action.sa_flags = SA_SIGINFO | SA_ONSTACK;
             ::sigemptyset(&action.sa_mask);
+            static bool first = true;
+            if (std::exchange(first, false)) original_action = now;
             previous_action = now;
             ::sigaction(SIGSEGV, &action, nullptr);
         }

@@ -121,3 +121,23 @@ TEST_CASE("overflow: a handler that the program had before is called after the r
     CHECK(child.said("weft: stack overflow in task 'deep'") == 1);
     CHECK(child.said("ours") == 1);
 }
+
+TEST_CASE("overflow: a handler that came after ours, and calls it in turn, does not keep the process from dying") {
+    static struct sigaction ours;
+    static volatile sig_atomic_t calls = 0;
+    const auto child = in_child([] {
+        ::alarm(20);
+        weft::run([] {});   // ours is there
+        struct sigaction theirs {};
+        theirs.sa_flags = SA_SIGINFO | SA_ONSTACK;
+        theirs.sa_sigaction = [](int signal, siginfo_t* info, void* context) {
+            calls = calls + 1;
+            if (calls > 5) ::_exit(5);
+            if (ours.sa_flags & SA_SIGINFO) ours.sa_sigaction(signal, info, context);
+            else ::signal(signal, SIG_DFL);
+        };
+        ::sigaction(SIGSEGV, &theirs, &ours);
+        weft::run([] { weft::create_task({.name = "deep"}, overflow).get(); });   // ours is before theirs again
+    });
+    check_report(child, "deep'", "262144");
+}
