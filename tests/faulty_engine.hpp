@@ -126,7 +126,8 @@ public:
         file_call less = call;
         using kind = file_call::kind;
         if (call.what == kind::read || call.what == kind::write) less.size = shorter(call.size);
-        if (call.what == kind::open && happens(rates_.no_files)) return -EMFILE;
+        const bool opens = call.what == kind::open || call.what == kind::load || call.what == kind::store;
+        if (opens && happens(rates_.no_files)) return -EMFILE;
         return told_late(real_->perform(less, what));
     }
 

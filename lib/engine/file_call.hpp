@@ -14,9 +14,12 @@
 
 namespace weft::engine_layer {
 
+class whole_file;
+
 struct file_call {
     enum class kind : std::uint8_t {
-        open,        // path, flags, mode; relative to fd, which may be AT_FDCWD. O_CLOEXEC is always added.
+        open,        // path, flags, mode; relative to fd, which may be AT_FDCWD. O_CLOEXEC is always added. status, if it is not
+                     // null, gets what is known when the file is open, and its stx_mask says what that is: perhaps nothing
         read,        // fd, buffer, size, offset
         write,       // fd, buffer (only read), size, offset
         sync,        // fd
@@ -24,6 +27,8 @@ struct file_call {
         stat,        // statx: fd, path, flags, status; path "" with AT_EMPTY_PATH: the file that fd is
         truncate,    // fd, offset: the new size
         close,       // fd
+        load,        // whole: is read
+        store,       // whole: is written
     };
 
     static file_call open(const char* path, int flags, mode_t mode = 0666) noexcept {
@@ -48,6 +53,8 @@ struct file_call {
         return {.what = kind::truncate, .fd = fd, .offset = size};
     }
     static file_call close(int fd) noexcept { return {.what = kind::close, .fd = fd}; }
+    static file_call load(whole_file& f) noexcept { return {.what = kind::load, .whole = &f}; }
+    static file_call store(whole_file& f) noexcept { return {.what = kind::store, .whole = &f}; }
 
     static constexpr off_t own_position = -1;   // the file's own, which the call moves
 
@@ -60,6 +67,7 @@ struct file_call {
     int flags = 0;
     mode_t mode = 0;
     struct statx* status = nullptr;
+    whole_file* whole = nullptr;
 };
 
 /// Makes the call on the calling thread, which it may block: what the system call returned, or -errno. EINTR is retried,
@@ -68,5 +76,9 @@ ssize_t make_call(const file_call& call) noexcept;
 /// Makes it if that needs no waiting: what the page cache holds, for reads and writes; an open for reading of a regular file
 /// whose name is known. -EAGAIN: it would have to wait, or may.
 ssize_t try_call(const file_call& call) noexcept;
+
+/// Opens for reading if that opens a regular file, and tells its type and size. \param may_wait  false: only if that needs no
+/// waiting. -EAGAIN: it would, or that is no regular file.
+ssize_t open_regular(const file_call& call, bool may_wait, struct statx& status) noexcept;
 
 }  // namespace weft::engine_layer

@@ -209,7 +209,8 @@ public:
         using kind = file_call::kind;
         const bool closes = call.what == kind::close;   // who is cancelled must be able to let go of the file
         if (!closes && kernel::cancellation_deliverable()) return io_result::cancelled();
-        if (call.what == kind::truncate) return files_.perform(call, what);   // io_uring can do it since Linux 6.9 only
+        // Truncating is what io_uring can do since Linux 6.9 only; whole files are more calls than one.
+        if (call.what == kind::truncate || call.what == kind::load || call.what == kind::store) return files_.perform(call, what);
         if (call.what == kind::read || call.what == kind::open) {   // what is cached costs less than a request does
             if (const ssize_t n = try_call(call); n != -EAGAIN) {
                 home().operation_done();
@@ -350,7 +351,7 @@ private:
             case kind::stat:
                 return ::io_uring_prep_statx(&e, c.fd, c.path, c.flags, STATX_BASIC_STATS | STATX_BTIME, c.status);
             case kind::close: return ::io_uring_prep_close(&e, c.fd);
-            case kind::truncate: break;
+            case kind::truncate: case kind::load: case kind::store: break;
         }
         ::io_uring_prep_nop(&e);
     }

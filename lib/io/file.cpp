@@ -12,6 +12,7 @@
 #include <weft/detail/task_core.hpp>
 #include <weft/error.hpp>
 
+#include "engine/whole_file.hpp"
 #include "io/file_state.hpp"
 #include "io/one_way_transport.hpp"
 #include "io/socket_state.hpp"
@@ -26,12 +27,22 @@ using engine_layer::file_call;
 using engine_layer::io_result;
 
 namespace detail {
+namespace {
+
+/// \param status  asked for what it does not hold yet
+bool must_be_polled(int fd, struct statx& status) noexcept {
+    // What the system knows without asking a server.
+    if (!(status.stx_mask & STATX_TYPE) &&
+        ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) < 0) return false;
+    return S_ISFIFO(status.stx_mode) || S_ISSOCK(status.stx_mode) || S_ISCHR(status.stx_mode);
+}
+
+}  // namespace
 
 bool has_readiness(int fd) noexcept {
     struct statx status;
-    // What the system knows without asking a server.
-    if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) < 0) return false;
-    return S_ISFIFO(status.stx_mode) || S_ISSOCK(status.stx_mode) || S_ISCHR(status.stx_mode);
+    status.stx_mask = 0;
+    return must_be_polled(fd, status);
 }
 
 namespace {
@@ -45,8 +56,8 @@ off_t known_size(int fd) noexcept {
 
 }  // namespace
 
-file_state::file_state(engine_layer::descriptor_ptr f, std::string name)
-    : file(std::move(f)), path(std::move(name)), has_readiness(detail::has_readiness(fd())) {}
+file_state::file_state(engine_layer::descriptor_ptr f, std::string name, bool readiness)
+    : file(std::move(f)), path(std::move(name)), has_readiness(readiness) {}
 
 namespace {
 
@@ -127,6 +138,11 @@ void require_not_negative(off_t value, const char* call, const char* argument) {
         throw std::invalid_argument(std::string(call) + ": " + argument + ": " + std::to_string(value) + " is negative");
 }
 
+void require_path(const std::string& path, const char* call) {
+    if (path.find('\0') != path.npos)
+        throw std::invalid_argument(std::string(call) + ": path: a zero byte in '" + path.c_str() + "…'");
+}
+
 /// Fills `to` unless the file ends before. offset: own_position, or from where.
 std::size_t read_into(file_state& s, std::span<std::byte> to, off_t offset, const char* call) {
     std::size_t count = 0;
@@ -166,7 +182,7 @@ std::string read_to_end(file_state& s, off_t offset, std::size_t expected, const
             const io_result r = detail::read_once(s, text.data() + before, step, from, call);
             text.resize(before + static_cast<std::size_t>(r.ok() ? r.value() : 0));
             if (!r.ok()) detail::throw_failure(r, call, s.path);
-            if (r.value() == 0) return text;
+            if (r.value() == 0 || text.size() == expected) return text;   // it was asked for one more
         }
     } catch (...) {
         if (offset < 0) s.unread = std::move(text);
@@ -186,21 +202,24 @@ file::~file() = default;
 file::file(int fd) {
     std::string name = "descriptor " + std::to_string(fd);
     if (::fcntl(fd, F_GETFD) < 0) throw_errno(errno, "file", name);
-    auto made = std::make_unique<file_state>(nullptr, std::move(name));
+    auto made = std::make_unique<file_state>(nullptr, std::move(name), detail::has_readiness(fd));
     made->file = engine_layer::adopt_shared(fd);
-    made->has_readiness = detail::has_readiness(fd);
     state_.reset(made.release());
 }
 
 file file::open(const std::string& path, int flags, mode_t mode) {
     constexpr const char* call = "file::open";
-    if (path.find('\0') != path.npos)
-        throw std::invalid_argument(std::string(call) + ": path: a zero byte in '" + path.c_str() + "…'");
-    const io_result r = engine_layer::current_engine(call).perform(file_call::open(path.c_str(), flags, mode), call);
+    require_path(path, call);
+    struct statx status;
+    status.stx_mask = 0;
+    file_call opening = file_call::open(path.c_str(), flags, mode);
+    opening.status = &status;
+    const io_result r = engine_layer::current_engine(call).perform(opening, call);
     if (!r.ok()) detail::throw_failure(r, call, path);
     engine_layer::descriptor_ptr opened = engine_layer::adopt_shared(static_cast<int>(r.value()));
+    const bool readiness = detail::must_be_polled(static_cast<int>(r.value()), status);
     file result;
-    result.state_.reset(new file_state(std::move(opened), path));
+    result.state_.reset(new file_state(std::move(opened), path, readiness));
     return result;
 }
 
@@ -336,9 +355,20 @@ int file::release() noexcept {
     return engine_layer::release(std::move(state_->file));
 }
 
-std::string read_file(const std::string& path) { return file::open(path).read(); }
+std::string read_file(const std::string& path) {
+    require_path(path, "file::open");
+    engine_layer::whole_file whole(path.c_str());
+    const io_result r = engine_layer::current_engine("file::open").perform(file_call::load(whole), "read_file");
+    if (!r.ok()) detail::throw_failure(r, whole.failed_in(), path);
+    return whole.left_to_others() ? file::open(path).read() : std::move(whole.text());
+}
 
 void write_file(const std::string& path, std::string_view data, mode_t mode) {
+    require_path(path, "file::open");
+    engine_layer::whole_file whole(path.c_str(), data, mode);
+    const io_result r = engine_layer::current_engine("file::open").perform(file_call::store(whole), "write_file");
+    if (!r.ok()) detail::throw_failure(r, whole.failed_in(), path);
+    if (!whole.left_to_others()) return;
     file to = file::open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
     to.write(data);
     to.close();

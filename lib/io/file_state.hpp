@@ -15,7 +15,7 @@
 namespace weft::detail {
 
 struct file_state {
-    file_state(engine_layer::descriptor_ptr f, std::string name);
+    file_state(engine_layer::descriptor_ptr f, std::string name, bool readiness);
 
     int fd() const noexcept { return file ? engine_layer::fd_of(*file) : -1; }
     /// No new calls; those that wait for readiness are woken.
