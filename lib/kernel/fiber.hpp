@@ -12,6 +12,7 @@
 #include <weft/detail/waiter.hpp>
 
 #include "kernel/run_queue.hpp"
+#include "kernel/switch.hpp"
 
 namespace boost::fibers {
 class context;
@@ -62,6 +63,9 @@ struct alignas(64) fiber : runnable {
     void* fake_stack = nullptr;                  // AddressSanitizer's, while suspended
     void* tsan_fiber = nullptr;                  // ThreadSanitizer's
     unsigned valgrind_stack = 0;
+#if defined(__aarch64__)
+    control_words controls;                      // while suspended; elsewhere in the frame
+#endif
     alignas(void*) unsigned char link_storage[32];   // boost_bridge's fiber_link
 };
 

@@ -85,6 +85,7 @@ WEFT_UNTRACED void scheduler::prepare_boost_switch(fiber& to) noexcept {
 #if !WEFT_BOOST_SWAPS_EXCEPTION_STATE
     save_and_load(from, to);
 #endif
+    change_control_words(from, to);
     set_running(to);
     from.stack_pointer = nullptr;   // from here on Boost has it
     hand_to_boost(to);
@@ -97,6 +98,7 @@ WEFT_UNTRACED void scheduler::note_boost_switch(fiber& to) noexcept {
 #if !WEFT_BOOST_SWAPS_EXCEPTION_STATE
     save_and_load(from, to);
 #endif
+    change_control_words(from, to);
     set_running(to);
     from.stack_pointer = nullptr;
     begin_sanitizer_switch(from, to);
@@ -133,6 +135,7 @@ void scheduler::switch_to_dispatcher(boost::fibers::context& c) noexcept {
     from.stack_pointer = nullptr;
     finish_sanitizer_switch();
     save_and_load(from, dispatcher_);
+    change_control_words(from, dispatcher_);
 #if WEFT_TSAN
     constexpr std::size_t room = 3000;   // contexts; retire_batch and what ends in a turn fit in many times
     const bool renew = !dispatcher_.tsan_fiber || contexts_ended_ > room / 2;

@@ -144,6 +144,7 @@ private:
     void take_foreign(run_queue& to) noexcept;       // moves the ready fibers of Boost's own
     void run_worker(fiber& self) noexcept;
     void save_and_load(fiber& from, fiber& to) noexcept;
+    static void change_control_words(fiber& from, fiber& to) noexcept;
     void begin_sanitizer_switch(fiber& from, fiber& to) noexcept;
     void finish_sanitizer_switch() noexcept;
     void set_running(fiber& f) noexcept;
@@ -211,6 +212,13 @@ inline void scheduler::save_and_load(fiber& from, fiber& to) noexcept {
     *number = loaded_errno;
 }
 
+inline void scheduler::change_control_words([[maybe_unused]] fiber& from, [[maybe_unused]] fiber& to) noexcept {
+#if defined(__aarch64__)
+    from.controls = control_words::current();
+    to.controls.restore();
+#endif
+}
+
 WEFT_UNTRACED inline void scheduler::begin_sanitizer_switch([[maybe_unused]] fiber& from, [[maybe_unused]] fiber& to) noexcept {
 #if WEFT_ASAN
     __sanitizer_start_switch_fiber(&from.fake_stack, to.stack.lowest, to.stack.size);
@@ -239,7 +247,11 @@ inline void scheduler::assign(fiber& worker, job& j) noexcept {
 /// worker's last job left in the registers would cost as much as a switch does.
 inline void scheduler::assign_suspended(fiber& worker, job& j) noexcept {
     assign(worker, j);
+#if defined(__aarch64__)
+    worker.controls = control_words_;
+#else
     control_words_.put_into(worker.stack_pointer ? worker.stack_pointer : *worker.boost_stack_pointer);
+#endif
 }
 
 inline void scheduler::set_running(fiber& f) noexcept {
@@ -251,6 +263,7 @@ inline void scheduler::switch_to(fiber& to) noexcept {
     fiber& from = *running_;
     finish_sanitizer_switch();
     save_and_load(from, to);
+    change_control_words(from, to);
     set_running(to);
     // The fiber after the next one is fetched while that runs: its frame, and the control block of the one behind it.
     if (runnable* r = queue_.front()) {

@@ -12,6 +12,7 @@
 /// and where Boost's idea of the active context cannot be kept up to date by us (boost_bridge.hpp), that function is
 /// used itself.
 
+#include <cstdint>
 #include <cstring>
 
 #if defined(__x86_64__) && !defined(__ILP32__)
@@ -82,7 +83,7 @@ namespace weft::kernel {
 #endif
 
 /// How floating point rounds and traps. It is a fiber's own, as the callee-saved registers are, and must not pass from one
-/// job on to the next on the same stack.
+/// job on to the next on the same stack. On AArch64 Boost's jump leaves it alone, and who switches changes it.
 struct control_words {
     static control_words current() noexcept {
         control_words now;
@@ -90,6 +91,8 @@ struct control_words {
         asm volatile("stmxcsr %0" : "=m"(now.sse));
         asm volatile("fnstcw %0" : "=m"(now.x87));
         now.sse &= ~63u;   // the low bits are flags: what has happened, not how to go on
+#elif defined(__aarch64__)
+        asm volatile("mrs %0, fpcr" : "=r"(now.fpcr));
 #endif
         return now;
     }
@@ -108,11 +111,17 @@ struct control_words {
         const control_words now = current();
         if (now.sse != sse) [[unlikely]] { asm volatile("ldmxcsr %0" : : "m"(sse)); }
         if (now.x87 != x87) [[unlikely]] { asm volatile("fldcw %0" : : "m"(x87)); }
+#elif defined(__aarch64__)
+        if (current().fpcr != fpcr) [[unlikely]] { asm volatile("msr fpcr, %0" : : "r"(fpcr)); }
 #endif
     }
 
+#if defined(__aarch64__)
+    std::uint64_t fpcr = 0;
+#else
     unsigned sse = 0;
     unsigned short x87 = 0;
+#endif
 };
 
 }  // namespace weft::kernel
