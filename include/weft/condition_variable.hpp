@@ -5,10 +5,11 @@
 /// A wait joins the queue before it unlocks, so no notification sent under the lock can be missed. It takes
 /// the lock again before it returns or throws, and no cancellation cuts that short. A cancellation that comes
 /// before the lock is held again ends the wait, as in asyncio; a notification that the waiter had received by
-/// then goes on to the next one.
+/// then goes on to the next one of those that were waiting, too.
 ///
-/// A waiter that notify_all woke has nothing to pass on and does not touch the condition variable again: it
-/// may be gone.
+/// A waiter that notify_all woke, or notify_one as the last one, has nothing to pass on and does not touch the
+/// condition variable again: it may be gone. (Whoever notifies several one by one and destroys it then must
+/// know that no cancellation can have reached those before the last.)
 
 #include <chrono>
 #include <condition_variable>
@@ -163,7 +164,7 @@ private:
     void pass_on(const detail::waiter& self) noexcept;
 
     mutable detail::gate gate_;
-    detail::wait_list waiters_;  // slot: not null if notify_all woke it
+    detail::wait_list waiters_;  // slot: not null if it was woken and nobody was left waiting
 };
 
 }  // namespace weft

@@ -16,6 +16,8 @@ condition_variable::~condition_variable() {
 void condition_variable::notify_one() noexcept {
     gate_lock lock(gate_);
     waiter* first = waiters_.claim_front(lock);
+    if (first && !waiters_.has_armed())
+        first->slot = this;  // nobody else was waiting: there is nobody to pass it on to
     lock.leave();
     if (first)
         waiter::wake(*first);

@@ -355,6 +355,34 @@ TEST_CASE_METHOD(fixture, "condition_variable: it may be destroyed once all wait
     });
 }
 
+TEST_CASE_METHOD(fixture, "condition_variable: it may be destroyed once its last waiter is notified alone, and that one be cancelled") {
+    run([] {
+        for (const bool cancel_first : {false, true}) {
+            mutex m;
+            auto changed = std::make_unique<condition_variable>();
+            std::unique_lock held(m, std::defer_lock);
+            auto waiting = create_task([&] {
+                std::unique_lock lock(m);
+                changed->wait(lock);
+            });
+            yield_now();
+            if (!cancel_first)
+                held.lock();  // it is cancelled while it locks again
+            changed->notify_one();
+            changed.reset();
+            if (!cancel_first) {
+                yield_now();
+                waiting.cancel();
+                held.unlock();
+            } else {
+                waiting.cancel();
+            }
+            waiting.join();
+            CHECK(waiting.cancelled());
+        }
+    });
+}
+
 TEST_CASE("condition_variable: destroying one that somebody waits for ends the program with a sentence") {
     const auto child = in_child([] {
         run([] {
