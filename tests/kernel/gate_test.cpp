@@ -1,18 +1,26 @@
 #include <catch2/catch.hpp>
 
+#include <linux/audit.h>
+#include <linux/filter.h>
 #include <linux/membarrier.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <barrier>
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <thread>
 #include <vector>
 
 #include <weft/detail/gate.hpp>
 
+#include "child_process.hpp"
 #include "rounds.hpp"
 
 using weft::detail::gate;
@@ -118,8 +126,10 @@ TEST_CASE("gate: threads that never entered one before exclude each other at the
     CHECK(broken == 0);
 }
 
-TEST_CASE("gate: sections exclude each other while the bias is being revoked") {
-    if (weft_test::on_valgrind()) return;   // it runs one thread at a time: the others would hardly ever find the gate free
+namespace {
+
+/// How many sections were not alone in theirs while the bias of their gate was being revoked.
+long trespasses_at_revocations(int gates, std::chrono::seconds enough_time) {
     // The home thread goes in and out without pause; two others come in the middle of that, at a new gate each time.
     constexpr int others = 2;
     constexpr int sections = 20;
@@ -128,7 +138,7 @@ TEST_CASE("gate: sections exclude each other while the bias is being revoked") {
         std::atomic<int> finished{0};
         long at_home = 0;
     };
-    std::vector<stage> stages(static_cast<std::size_t>(weft_test::rounds(3000)));
+    std::vector<stage> stages(static_cast<std::size_t>(weft_test::rounds(gates)));
     std::atomic<std::size_t> open{0};
     std::atomic<long> disagreed{0};
     std::vector<std::thread> threads;
@@ -144,7 +154,7 @@ TEST_CASE("gate: sections exclude each other while the bias is being revoked") {
         });
     // Where others need the processors each stage takes as long as they leave it waiting. Those that are left after so long
     // are done without the home thread.
-    const auto enough = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    const auto enough = std::chrono::steady_clock::now() + enough_time;
     for (stage& s : stages) {
         if (std::chrono::steady_clock::now() > enough) break;
         s.pair.step();
@@ -157,11 +167,69 @@ TEST_CASE("gate: sections exclude each other while the bias is being revoked") {
     open = stages.size();
     open.notify_all();
     for (auto& t : threads) t.join();
-    CHECK(disagreed == 0);
-    long wrong = 0;
+    long wrong = disagreed;
     for (stage& s : stages)
         wrong += s.pair.first != s.at_home + others * sections || s.pair.second != s.pair.first;
-    CHECK(wrong == 0);
+    return wrong;
+}
+
+/// From now on the kernel refuses membarrier: all of it, or what other threads are made to do. False: no filters here.
+bool refuse_membarrier(bool all) {
+    const auto past_refusal = static_cast<std::uint8_t>(all ? 0 : 1);
+    sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),   // the lower half, on little-endian machines
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, past_refusal, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog filter{sizeof program / sizeof *program, program};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+constexpr int no_filters = 77;
+
+}  // namespace
+
+TEST_CASE("gate: sections exclude each other while the bias is being revoked") {
+    if (weft_test::on_valgrind()) return;   // it runs one thread at a time: the others would hardly ever find the gate free
+    CHECK(trespasses_at_revocations(3000, std::chrono::seconds(30)) == 0);
+}
+
+TEST_CASE("gate: sections exclude each other when membarrier is refused after gates have been biased") {
+    if (!bias_is_possible() || weft_test::on_valgrind()) return;
+    const auto child = weft_test::in_child([] {
+        gate before;
+        if (!entered_biased(before)) return 1;
+        if (!refuse_membarrier(true)) return no_filters;
+        if (trespasses_at_revocations(500, std::chrono::seconds(10)) != 0) return 2;
+        gate after;   // nobody revokes a bias any more: there is none
+        return entered_biased(after) ? 3 : 0;
+    });
+    INFO(child.error_output);
+    CHECK((child.exited_with(0) || child.exited_with(no_filters)));
+}
+
+TEST_CASE("gate: none is biased in a process that may register for membarrier and not use it") {
+    if (!bias_is_possible() || weft_test::on_valgrind()) return;
+    for (const bool all : {false, true}) {
+        const auto child = weft_test::in_child([all] {
+            if (!refuse_membarrier(all)) return no_filters;
+            ::dup2(STDERR_FILENO, STDOUT_FILENO);
+            // A program of its own, which has not asked the kernel yet.
+            ::execl("/proc/self/exe", "test", "gate: a gate is biased only where membarrier works", static_cast<char*>(nullptr));
+            return 1;
+        });
+        INFO(child.error_output);
+        CHECK((child.exited_with(0) || child.exited_with(no_filters)));
+    }
+}
+
+TEST_CASE("gate: a gate is biased only where membarrier works") {
+    gate g;
+    const bool works = !weft_test::on_tsan && ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
+                       ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+    CHECK(entered_biased(g) == works);
 }
 
 TEST_CASE("gate: many gates keep their sections apart, each at home in another thread") {
