@@ -248,7 +248,9 @@ void boost_bridge::abandon() noexcept {
                    "was to be done at its end\n", stderr);
         std::_Exit(EXIT_FAILURE);
     }
-    *active_slot_ = scheduler_->own_stack().context;
+    fiber& own_stack = scheduler_->own_stack();
+    *active_slot_ = own_stack.context;
+    *own_stack.boost_stack_pointer = nullptr;   // where Boost made the switch from it: what it frees there, it would unwind
     uninstalling_ = true;   // Boost asks for the dispatcher once more, and comes back
 }
 
