@@ -25,7 +25,8 @@ public:
     explicit interrupt_watch(loop_state& s) {
         if (!s.options.handle_sigint || ::getpid() != ::syscall(SYS_gettid)) return;
         struct sigaction now {};
-        if (::sigaction(SIGINT, nullptr, &now) < 0 || now.sa_flags & SA_SIGINFO || now.sa_handler != SIG_DFL) return;
+        // Of the flags nothing follows: a handler that the system has taken away (SA_RESETHAND) leaves its own.
+        if (::sigaction(SIGINT, nullptr, &now) < 0 || now.sa_handler != SIG_DFL) return;
         came_.store(false, std::memory_order_relaxed);
         bell_.store(&s.core.scheduler.mailbox(), std::memory_order_release);
         struct sigaction ours {};
@@ -40,8 +41,7 @@ public:
         bell_.store(nullptr, std::memory_order_release);
         struct sigaction now {};
         // Whoever took SIGINT over meanwhile keeps it.
-        if (::sigaction(SIGINT, nullptr, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
-            (static_cast<unsigned>(now.sa_flags) & SA_RESETHAND)) {
+        if (::sigaction(SIGINT, nullptr, &now) == 0 && (now.sa_handler == on_interrupt || now.sa_handler == SIG_DFL)) {
             struct sigaction standard {};
             standard.sa_handler = SIG_DFL;
             ::sigemptyset(&standard.sa_mask);

@@ -44,7 +44,7 @@ bool contains(const std::string& text, const std::string& part) {
 bool interrupt_kills() {
     struct sigaction now {};
     ::sigaction(SIGINT, nullptr, &now);
-    return !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL;
+    return now.sa_handler == SIG_DFL;
 }
 
 /// Uses `bytes` of the calling fiber's stack.
@@ -218,6 +218,27 @@ TEST_CASE_METHOD(fixture, "run: leaves SIGINT alone where it has a handler alrea
               return 1;
           }) == 1);
     CHECK(seen == 1);
+    ::sigaction(SIGINT, &old, nullptr);
+}
+
+TEST_CASE_METHOD(fixture, "run: Ctrl-C cancels the main task where a handler for one signal has been used up") {
+    static std::atomic<int> seen{0};
+    seen = 0;
+    struct sigaction once {
+    }, old{};
+    once.sa_sigaction = [](int, siginfo_t*, void*) { ++seen; };
+    once.sa_flags = static_cast<int>(SA_SIGINFO | SA_RESETHAND);   // the flags stay when the handler goes
+    ::sigaction(SIGINT, &once, &old);
+    ::raise(SIGINT);
+    CHECK(seen == 1);
+    REQUIRE(interrupt_kills());
+    const auto program = [] {
+        REQUIRE_FALSE(interrupt_kills());
+        ::raise(SIGINT);
+        park();
+    };
+    CHECK_THROWS_AS(run(program), interrupted);
+    CHECK(interrupt_kills());
     ::sigaction(SIGINT, &old, nullptr);
 }
 
