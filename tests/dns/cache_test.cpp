@@ -123,7 +123,7 @@ TEST_CASE_METHOD(dns_fixture, "cache: beyond cache_size the least recently used 
 
 TEST_CASE_METHOD(dns_fixture, "cache: an answer of more than 16 KiB is given, but not kept") {
     const std::string data = "\xc8" + std::string(200, 'x');
-    server.on_anything([&](reply& r) {
+    server.on_anything([data](reply& r) {
         if (!r.asked().tcp) {
             r.truncated();
             return;
