@@ -8,6 +8,8 @@
 #include <climits>
 #include <system_error>
 
+#include "kernel/sanitizers.hpp"
+
 namespace weft::engine_layer {
 namespace {
 
@@ -84,7 +86,9 @@ int epoll_set::collect(time_point deadline) noexcept {
     }
     int count = -1;
     if (!no_pwait2_) {
-        count = static_cast<int>(::syscall(SYS_epoll_pwait2, epoll_, batch_, batch_size, forever ? nullptr : &wait, nullptr, 0));
+        kernel::signals_held until_it_waits;
+        count = static_cast<int>(::syscall(SYS_epoll_pwait2, epoll_, batch_, batch_size, forever ? nullptr : &wait,
+                                           until_it_waits.mask_for_wait(), NSIG / 8));
         if (count < 0 && errno == ENOSYS) no_pwait2_ = true;   // before Linux 5.11
     }
     if (no_pwait2_) {

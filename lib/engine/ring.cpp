@@ -10,6 +10,8 @@
 #include <string>
 #include <system_error>
 
+#include "kernel/sanitizers.hpp"
+
 namespace weft::engine_layer {
 namespace {
 
@@ -108,7 +110,8 @@ void ring::wait(time_point deadline) noexcept {
             time.tv_nsec = (left - seconds).count();
         }
         io_uring_cqe* first = nullptr;
-        ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, forever ? nullptr : &time, nullptr);
+        kernel::signals_held until_it_waits;
+        ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, forever ? nullptr : &time, until_it_waits.mask_for_wait());
     }
     for (unsigned left = ::io_uring_cq_ready(&ring_); left > 0; --left) {
         io_uring_cqe* next = nullptr;

@@ -2,6 +2,8 @@
 
 /// What AddressSanitizer, ThreadSanitizer and valgrind must be told of fibers. Empty in a plain build.
 
+#include <signal.h>
+
 #include <cstddef>
 
 #include <weft/detail/config.hpp>
@@ -66,8 +68,44 @@ inline void destroy_tsan_fiber([[maybe_unused]] void* fiber) noexcept {
 #endif
 }
 
+/// While it lives, no signal comes. Only under ThreadSanitizer, which puts handlers off until a function of the C library that it
+/// knows ends, and keeps what has come with the fiber that was interrupted: it would be handled when that fiber runs again, or when
+/// something else ends the system call, unknown to it, in which the loop went to sleep. The two calls here are such functions.
+class signals_held {
+public:
+    WEFT_UNTRACED signals_held() noexcept {
+#if WEFT_TSAN
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+#endif
+    }
+    WEFT_UNTRACED ~signals_held() {
+#if WEFT_TSAN
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+#endif
+    }
+    signals_held(const signals_held&) = delete;
+    signals_held& operator=(const signals_held&) = delete;
+
+    /// The mask for a system call that waits and lets them through meanwhile; null: it leaves the thread's as it is.
+    sigset_t* mask_for_wait() noexcept {
+#if WEFT_TSAN
+        return &before_;
+#else
+        return nullptr;
+#endif
+    }
+
+private:
+#if WEFT_TSAN
+    sigset_t before_;
+#endif
+};
+
 WEFT_UNTRACED inline void enter_tsan_fiber([[maybe_unused]] void* fiber) noexcept {
 #if WEFT_TSAN
+    const signals_held none_goes_along;
     __tsan_switch_to_fiber(fiber, 0);
 #endif
 }

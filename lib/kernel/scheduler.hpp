@@ -224,9 +224,7 @@ WEFT_UNTRACED inline void scheduler::begin_sanitizer_switch([[maybe_unused]] fib
     __sanitizer_start_switch_fiber(&from.fake_stack, to.stack.lowest, to.stack.size);
     sanitizer_pending_ = &to;
 #endif
-#if WEFT_TSAN
-    __tsan_switch_to_fiber(to.tsan_fiber, 0);
-#endif
+    enter_tsan_fiber(to.tsan_fiber);
 }
 
 inline void scheduler::finish_sanitizer_switch() noexcept {
