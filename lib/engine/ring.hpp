@@ -15,7 +15,7 @@
 /// before 6.1 does not have them, and is told to use epoll.
 ///
 /// Who polls from outside does so by an eventfd. The ring's own descriptor does not do: what is put off until this thread enters
-/// the ring (DEFER_TASKRUN) does not wake an epoll set that watches it.
+/// the ring (DEFER_TASKRUN) does not wake an epoll set that watches it. ring.cpp says why the eventfd is registered again and again.
 
 #include <liburing.h>
 

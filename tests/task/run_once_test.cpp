@@ -1,6 +1,7 @@
 // loop::fd and run_once: a loop embedded in another one, which is a poll(2) loop of the test's own.
 
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -193,6 +194,27 @@ TEST_CASE("loop::fd: wakes the host for descriptors, of sockets and of readers")
         h.r.close();
     }
     ::close(ends[1]);
+}
+
+TEST_CASE("loop::fd: wakes the host for an eventfd each time that it is written") {
+    host h;
+    const int bell = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    REQUIRE(bell >= 0);
+    int seen = 0;
+    const auto take = [&] {
+        eventfd_t count = 0;
+        if (::eventfd_read(bell, &count) == 0) ++seen;
+    };
+    h.l.add_reader(bell, take);
+    h.drain();
+    for (int i = 1; i <= 5; ++i) {
+        ::eventfd_write(bell, 1);
+        h.run_until([&] { return seen == i; });
+        h.drain();
+    }
+    h.l.remove_reader(bell);
+    h.drain();
+    ::close(bell);
 }
 
 TEST_CASE("run_once: waits as long as it is told for something to do, and no longer") {
