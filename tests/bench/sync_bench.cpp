@@ -57,6 +57,26 @@ void semaphore_weft(benchmark::State& state) {
         });
     });
 }
+/// The same by two fibers that run the same code, as the handlers of a server do: then the processor predicts every return.
+template <class Semaphore>
+WEFT_NOINLINE void hand_over_alike(Semaphore& mine, Semaphore& others, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        mine.acquire();
+        others.release();
+    }
+}
+void semaphore_alike_weft(benchmark::State& state) {
+    weft::run([&] {
+        weft::semaphore a(0);
+        weft::semaphore b(1);
+        bench::timed(state, 2 * rounds, [&] {
+            auto other = weft::create_task([&] { hand_over_alike(a, b, rounds); });
+            hand_over_alike(b, a, rounds);
+            other.join();
+        });
+    });
+}
+BENCHMARK(semaphore_alike_weft)->Name("semaphore hand-over, same code/weft")->UseManualTime()->Iterations(1);
 /// What Boost.Fiber has for it: a mutex, a condition variable and a count.
 class boost_semaphore {
 public:
