@@ -105,7 +105,7 @@ public:
 
     endpoint local_endpoint() const;
     endpoint remote_endpoint() const;
-    /// -1 when closed.
+    /// -1 when closed. TCP_ULP (TLS in the kernel) is for set_option to set, not for setsockopt here, once a call has waited.
     int native_handle() const noexcept;
     /// Gives the descriptor, which stays non-blocking, to the caller, and leaves this closed; -1 if it was. Waiting calls fail
     /// as by close().

@@ -7,11 +7,12 @@
 //    fiber tries again.
 //  - A registration dies on its engine's thread only, or when its engine is gone; a batch of events being dealt with
 //    forgets it (epoll_set).
-//  - A receive that emptied its socket (a short read of TCP) is not followed by one in vain: until the next edge the socket is
+//  - A receive that emptied its socket (a short read of TCP without a layer upon it) is not followed by one in vain: until the next edge the socket is
 //    known to be empty, and the next receive parks at once.
 //  - Who was parked when the descriptor was closed finds the closed mark in its waiter and touches the descriptor no more.
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -30,6 +31,17 @@ namespace {
 
 using detail::wait_outcome;
 using detail::waiter;
+
+/// TCP whose bytes nobody else takes out of the socket: where TLS in the kernel does, or another such layer, reads end at its
+/// records, and more may lie behind them.
+bool is_plain_tcp(int fd) noexcept {
+    int protocol = 0;
+    socklen_t size = sizeof protocol;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 || protocol != IPPROTO_TCP) return false;
+    char layer[16] = {};
+    size = sizeof layer;
+    return ::getsockopt(fd, IPPROTO_TCP, TCP_ULP, layer, &size) < 0 || size == 0 || layer[0] == '\0';
+}
 
 class epoll_engine final : public trying_engine {
 public:
@@ -77,9 +89,7 @@ public:
 
     int attach(registration& r) noexcept override {
         if (const int error = set_.add(r); error < 0) return error;
-        int protocol = 0;
-        socklen_t size = sizeof protocol;
-        r.short_read_empties = ::getsockopt(r.file, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
+        r.short_read_empties = is_plain_tcp(r.file);
         r.enter(registrations_);
         return 0;
     }

@@ -1,4 +1,6 @@
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include <weft/detail/task_core.hpp>
 #include <weft/socket.hpp>
 
+#include "engine/descriptor.hpp"
 #include "io/socket_state.hpp"
 
 namespace weft {
@@ -147,6 +150,8 @@ void socket::set_option(int level, int name, int value) { set_option(level, name
 
 void socket::set_option(int level, int name, const void* value, std::size_t size) {
     socket_state& s = open_state(state_, "socket::set_option");
+    // From here on reads may end at the records of such a layer (TLS in the kernel), whatever the engine had found out.
+    if (level == IPPROTO_TCP && name == TCP_ULP && s.file->registered) s.file->registered->short_read_empties = false;
     if (::setsockopt(s.fd(), level, name, value, static_cast<socklen_t>(size)) < 0)
         option_failed(errno, "socket::set_option", level, name, s);
 }

@@ -1,13 +1,17 @@
 // After a receive that has emptied its socket the engine may know that the next one must wait. What could make it wait for
 // ever: the end that comes behind the last byte, bytes left over, urgent data, descriptors that end a read of a Unix socket.
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <thread>
 
 #include <weft/timeout.hpp>
 
+#include "engine/descriptor.hpp"
 #include "fixture.hpp"
+#include "io/socket_state.hpp"
 
 using namespace io_test;
 
@@ -117,5 +121,30 @@ TEST_CASE_METHOD(leak_check, "socket: a reset behind a short read is an error, n
         ::setsockopt(writer.native_handle(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
         writer.close();
         soon([&r = reader] { CHECK_THROWS_AS(receive(r), std::system_error); });
+    });
+}
+
+TEST_CASE_METHOD(leak_check, "socket: a layer between TCP and the reads takes the engine's knowledge from it") {
+    weft::run([] {
+        auto ends = tcp_pair();
+        weft::socket& reader = ends.first;
+        weft::socket& writer = ends.second;
+        get_acquainted(reader, writer);
+        const auto* known = reader.state()->file->registered;
+        REQUIRE(known);
+        const char tls[] = "tls";
+        const bool there_is_one = error_of([&] { reader.set_option(IPPROTO_TCP, TCP_ULP, tls, sizeof tls - 1); }) == 0;
+        CHECK_FALSE(known->short_read_empties);
+        if (there_is_one) {   // without keys it passes on what comes; who takes the socket over finds it there
+            weft::socket taken_over(reader.release());
+            get_acquainted(taken_over, writer);
+            CHECK_FALSE(taken_over.state()->file->registered->short_read_empties);
+            return;
+        }
+        soon([&] {
+            auto next = start([&r = reader] { return receive(r); });
+            writer.send(bytes("goes on"));
+            CHECK(next.get() == "goes on");
+        });
     });
 }
