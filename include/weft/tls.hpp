@@ -34,6 +34,7 @@ enum class tls_errc {
     unknown_authority,           ///< no chain from the peer's certificate to one that is trusted; self-signed ones, too
     host_mismatch,               ///< the peer's certificate is for other names than the one that was connected to
     certificate_invalid,         ///< the peer's certificate is unusable in another way
+    certificate_revoked,         ///< its authority's revocation list names the peer's certificate, or one above it
     certificate_required,        ///< the client sent no certificate, and the server requires one
     refused_by_peer,             ///< the peer ended the connection with an alert, which the text names
     no_common_parameters,        ///< no protocol version, cipher or ALPN protocol that both sides allow
@@ -70,6 +71,10 @@ enum class verify_mode {
     optional,  // a server: the client may show one, which then must be good; a client: as required
     required,
 };
+
+/// Which of the peer's certificates are looked for in their authorities' revocation lists (ssl.VERIFY_CRL_CHECK_LEAF,
+/// VERIFY_CRL_CHECK_CHAIN).
+enum class revocation_check { none, leaf, chain };
 
 /// Which authorities a new context trusts.
 enum class trusted_roots {
@@ -108,9 +113,13 @@ public:
     void add_host(const std::string& host_name, const pem& certificate_chain, const pem& key,
                   const std::string& password = {});
 
-    /// Trusts further authorities: a file of certificates, or a directory as c_rehash makes it.
+    /// Trusts further authorities: a file of certificates, or a directory as c_rehash makes it. Both may hold revocation lists
+    /// (CRLs), too, or alone.
     void load_verify_locations(const std::string& file_or_directory);
     void load_verify_locations(const pem& certificates);
+    /// Default: none. Otherwise each authority concerned must have given a list that is valid now; a certificate without one is
+    /// refused as certificate_invalid.
+    void set_revocation_check(revocation_check which);
 
     /// Default: required for a client, none for a server.
     void set_verify_mode(verify_mode mode);

@@ -84,7 +84,18 @@ pem_source read_pem_file(const std::string& path, const char* call) {
     throw failure();
 }
 
-certificates_ptr read_certificates(const pem_source& source, const char* call) {
+std::vector<crl_ptr> read_revocation_lists(const pem_source& source, const char* call) {
+    const openssl_call guard;
+    const bio_ptr bio = memory(source.text);
+    std::vector<crl_ptr> result;
+    while (crl_ptr next{PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr)}) result.push_back(std::move(next));
+    const unsigned long last = ERR_peek_last_error();
+    const bool at_end = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+    if (!at_end) unusable(call, source, "a revocation list cannot be read", guard.errors());
+    return result;
+}
+
+certificates_ptr read_certificates(const pem_source& source, const char* call, bool may_be_none) {
     const openssl_call guard;
     const bio_ptr bio = memory(source.text);
     certificates_ptr result = own<certificates_ptr>(sk_X509_new_null());
@@ -95,7 +106,7 @@ certificates_ptr read_certificates(const pem_source& source, const char* call) {
     const unsigned long last = ERR_peek_last_error();
     const bool at_end = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
     if (!at_end) unusable(call, source, "a certificate cannot be read", guard.errors());
-    if (sk_X509_num(result.get()) == 0) unusable(call, source, "there is no certificate in PEM form", {});
+    if (sk_X509_num(result.get()) == 0 && !may_be_none) unusable(call, source, "there is no certificate in PEM form", {});
     return result;
 }
 

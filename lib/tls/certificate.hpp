@@ -30,7 +30,9 @@ pem_source read_pem_file(const std::string& path, const char* call);
 
 /// Errors of these: tls_error(unusable_certificate) naming the call and the source.
 identity read_identity(const pem_source& certificates, const pem_source& key, const std::string& password, const char* call);
-certificates_ptr read_certificates(const pem_source& certificates, const char* call);
+certificates_ptr read_certificates(const pem_source& certificates, const char* call, bool may_be_none = false);
+/// The revocation lists in it; there need be none.
+std::vector<crl_ptr> read_revocation_lists(const pem_source& source, const char* call);
 
 tls_certificate describe(const X509& certificate);
 std::string subject_of(const X509& certificate);

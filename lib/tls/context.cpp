@@ -71,8 +71,11 @@ void add(context_state& state, const std::string& name, identity shown, const ch
 }
 
 void trust(context_state& state, const pem_source& source, const char* call) {
-    const auto certificates = tls_layer::read_certificates(source, call);
+    const auto lists = tls_layer::read_revocation_lists(source, call);
+    const auto certificates = tls_layer::read_certificates(source, call, !lists.empty());
     const openssl_call guard;
+    for (const auto& list : lists)
+        if (X509_STORE_add_crl(SSL_CTX_get_cert_store(state.context.get()), list.get()) != 1) throw std::bad_alloc();
     for (int i = 0; i < sk_X509_num(certificates.get()); ++i) {
         X509* const one = sk_X509_value(certificates.get(), i);
         if (X509_STORE_add_cert(SSL_CTX_get_cert_store(state.context.get()), one) != 1) throw std::bad_alloc();
@@ -172,6 +175,14 @@ void tls_context::load_verify_locations(const pem& certificates) {
 }
 
 // Sessions that were begun under other rules are not gone on with.
+
+void tls_context::set_revocation_check(revocation_check which) {
+    X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(state_->context.get());
+    X509_VERIFY_PARAM_clear_flags(rules, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    if (which != revocation_check::none) X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_CRL_CHECK);
+    if (which == revocation_check::chain) X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_CRL_CHECK_ALL);
+    state_->sessions.clear();
+}
 
 void tls_context::set_verify_mode(verify_mode mode) {
     if (mode == verify_mode::optional && !state_->is_server) mode = verify_mode::required;

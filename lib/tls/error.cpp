@@ -17,6 +17,7 @@ public:
             case tls_errc::certificate_not_yet_valid: return "the certificate is not valid yet";
             case tls_errc::unknown_authority: return "the certificate does not come from a trusted authority";
             case tls_errc::host_mismatch: return "the certificate is for another host";
+            case tls_errc::certificate_revoked: return "the certificate has been revoked";
             case tls_errc::certificate_invalid: return "the certificate is not acceptable";
             case tls_errc::certificate_required: return "the client showed no certificate";
             case tls_errc::refused_by_peer: return "the peer refused";

@@ -34,6 +34,7 @@ inline void free_openssl_text(char* text) noexcept { OPENSSL_free(text); }
 
 using bio_ptr = std::unique_ptr<BIO, freed_by<BIO_free>>;
 using certificate_ptr = std::unique_ptr<X509, freed_by<X509_free>>;
+using crl_ptr = std::unique_ptr<X509_CRL, freed_by<X509_CRL_free>>;
 using certificates_ptr = std::unique_ptr<STACK_OF(X509), freed_by<free_certificates>>;
 using key_ptr = std::unique_ptr<EVP_PKEY, freed_by<EVP_PKEY_free>>;
 using session_ptr = std::unique_ptr<SSL_SESSION, freed_by<SSL_SESSION_free>>;

@@ -25,6 +25,8 @@ tls_errc classify_certificate(long fault) noexcept {
     switch (fault) {
         case X509_V_ERR_CERT_HAS_EXPIRED:
             return tls_errc::certificate_expired;
+        case X509_V_ERR_CERT_REVOKED:
+            return tls_errc::certificate_revoked;
         case X509_V_ERR_CERT_NOT_YET_VALID:
             return tls_errc::certificate_not_yet_valid;
         case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:

@@ -100,6 +100,27 @@ authority authority::intermediate(const std::string& name) const {
     return authority(std::move(made));
 }
 
+weft::pem authority::revocation_list(const std::vector<weft::pem>& revoked, int valid_to_days) const {
+    const weft::tls_layer::crl_ptr list(X509_CRL_new());
+    const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> time(X509_gmtime_adj(nullptr, -20 * 86400L), ASN1_TIME_free);
+    X509_CRL_set_version(list.get(), X509_CRL_VERSION_2);
+    X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(state_->certificate.get()));
+    X509_CRL_set1_lastUpdate(list.get(), time.get());
+    for (const weft::pem& one : revoked) {
+        const bio_ptr in(BIO_new_mem_buf(one.text.data(), static_cast<int>(one.text.size())));
+        const certificate_ptr read(PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr));
+        must(read != nullptr);
+        X509_REVOKED* const entry = X509_REVOKED_new();
+        X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(read.get()));
+        X509_REVOKED_set_revocationDate(entry, time.get());
+        must(X509_CRL_add0_revoked(list.get(), entry) == 1);
+    }
+    X509_gmtime_adj(time.get(), valid_to_days * 86400L);
+    X509_CRL_set1_nextUpdate(list.get(), time.get());
+    must(X509_CRL_sort(list.get()) == 1 && X509_CRL_sign(list.get(), state_->key.get(), EVP_sha256()) > 0);
+    return {text_of([&](BIO* bio) { return PEM_write_bio_X509_CRL(bio, list.get()); })};
+}
+
 signed_certificate self_signed(const wanted_certificate& wanted) {
     const key_ptr key = new_key();
     return {pem_of(make(wanted, key.get(), nullptr, nullptr).get()), pem_of(key.get())};

@@ -33,6 +33,8 @@ public:
     signed_certificate issue(const wanted_certificate& wanted = {}) const;
     /// An authority below this one.
     authority intermediate(const std::string& name) const;
+    /// Its list of what it has revoked. \param valid_to_days from now
+    weft::pem revocation_list(const std::vector<weft::pem>& revoked, int valid_to_days = 30) const;
 
 private:
     struct state;

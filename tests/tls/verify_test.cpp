@@ -186,3 +186,75 @@ TEST_CASE("verify: a client's certificate is verified, and the server learns who
         }
     });
 }
+
+TEST_CASE("verify: a revoked certificate is refused if revocation is checked, others are taken") {
+    const leak_check leaks;
+    weft::run([] {
+        const signed_certificate bad = root().issue(), good = root().issue();
+        const weft::pem list = root().revocation_list({bad.certificate});
+        for (const auto which : {weft::revocation_check::leaf, weft::revocation_check::chain}) {
+            tls_context client = client_context();
+            client.load_verify_locations(list);   // alone in its file
+            CHECK(shake(client, server_with(bad)).client.text == "nothing was thrown");
+            client.set_revocation_check(which);
+            const auto refused = shake(client, server_with(bad));
+            CHECK(refused.client == tls_errc::certificate_revoked);
+            CHECK(refused.client.says("revoked"));
+            CHECK(refused.server == tls_errc::refused_by_peer);
+            CHECK(shake(client, server_with(good)).client.text == "nothing was thrown");
+            client.set_revocation_check(weft::revocation_check::none);
+            CHECK(shake(client, server_with(bad)).client.text == "nothing was thrown");
+        }
+    });
+}
+
+TEST_CASE("verify: without a list that is valid now nobody passes the check of revocation") {
+    const leak_check leaks;
+    weft::run([] {
+        tls_context client = client_context();
+        client.set_revocation_check(weft::revocation_check::leaf);
+        CHECK(shake(client, server_context()).client == tls_errc::certificate_invalid);
+        client.load_verify_locations(root().revocation_list({}, -10));
+        CHECK(shake(client, server_context()).client == tls_errc::certificate_invalid);
+        client.load_verify_locations(weft::pem{root().certificate().text + root().revocation_list({}).text});
+        CHECK(shake(client, server_context()).client.text == "nothing was thrown");
+    });
+}
+
+TEST_CASE("verify: the certificates above the peer's are looked for only if the chain is to be checked") {
+    const leak_check leaks;
+    weft::run([] {
+        const authority between = root().intermediate("between");
+        const signed_certificate leaf = between.issue();
+        const weft::pem chain{leaf.certificate.text + between.certificate().text};
+        const tls_context server = tls_context::server(chain, leaf.key);
+        tls_context client = client_context();
+        client.load_verify_locations(root().revocation_list({between.certificate()}));
+        client.load_verify_locations(between.revocation_list({}));
+        client.set_revocation_check(weft::revocation_check::leaf);
+        CHECK(shake(client, server).client.text == "nothing was thrown");
+        client.set_revocation_check(weft::revocation_check::chain);
+        CHECK(shake(client, server).client == tls_errc::certificate_revoked);
+    });
+}
+
+TEST_CASE("verify: a server looks for its clients' certificates in the list, too") {
+    const leak_check leaks;
+    weft::run([] {
+        const signed_certificate bad = root().issue();
+        tls_context server = server_context();
+        server.load_verify_locations(weft::pem{root().certificate().text + root().revocation_list({bad.certificate}).text});
+        server.set_verify_mode(verify_mode::required);
+        server.set_revocation_check(weft::revocation_check::leaf);
+        tls_context client = client_context();
+        client.load_cert_chain(bad.certificate, bad.key);
+        CHECK(shake(client, server).server == tls_errc::certificate_revoked);
+    });
+}
+
+TEST_CASE("verify: a damaged revocation list is an error that names it") {
+    tls_context client = client_context();
+    weft::pem list = root().revocation_list({});
+    list.text[100] = '!';
+    CHECK_THROWS_AS(client.load_verify_locations(list), weft::tls_error);
+}
