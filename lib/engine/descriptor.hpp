@@ -32,7 +32,7 @@ inline bool marked_closed(detail::waiter& w) noexcept {
     return std::atomic_ref(w.slot).load(std::memory_order_acquire) == closed_mark;
 }
 
-class registration : private detail::message {
+class alignas(64) registration : private detail::message {
 public:
     registration(int fd, engine& e) noexcept : file(fd), engine_(&e) {}
 
@@ -82,11 +82,12 @@ private:
 
     detail::gate gate_;
     std::atomic<engine*> engine_;   // set and cleared under gate_, which orders it
+    detail::waiter* reader_ = nullptr;
+    detail::waiter* writer_ = nullptr;
+    // Up to here: what a wait touches, one line of the cache.
     bool closes_file_ = false;   // once retired
     bool detached_ = false;      // likewise
     bool kept_ = false;          // retired, for the operations in flight; on the engine's thread
-    detail::waiter* reader_ = nullptr;
-    detail::waiter* writer_ = nullptr;
     registration** list_ = nullptr;
     registration* next_ = nullptr;
     registration* previous_ = nullptr;

@@ -108,7 +108,9 @@ protected:
         waiter self(what, &d);
         registration& r = *d.registered;   // d may be gone after the wait
         if (!r.enter_waiter(way, self)) return io_result(-EALREADY);
+        will_touch(d, r);
         const wait_outcome outcome = detail::park(self, deadline);
+        home().look_ahead();
         // SAFETY: not marked: then no close has reached r yet, and r is freed by this thread only, after it was.
         if (marked_closed(self) || !r.leave_waiter(way, self)) return io_result(-EBADF);
         if (outcome == wait_outcome::cancelled) return io_result::cancelled();

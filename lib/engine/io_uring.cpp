@@ -295,7 +295,9 @@ private:
         operation op(self, &r);
         fill(prepare(op), d.file);
         ++r.in_flight;
+        will_touch(d, r);
         const wait_outcome outcome = detail::park(self, deadline);
+        home().look_ahead();
         // SAFETY: r is there as long as this operation is.
         const bool closed = marked_closed(self) || !r.leave_waiter(way, self);
         settle(op, what, closed ? nullptr : &d);

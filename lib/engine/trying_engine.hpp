@@ -4,6 +4,7 @@
 /// ready, and try again. An engine says how it waits, and does otherwise what it can do better.
 
 #include "engine/engine.hpp"
+#include "kernel/scheduler.hpp"
 
 namespace weft::engine_layer {
 
@@ -35,6 +36,14 @@ protected:
 
     /// Waits for the file by a watch. The file may be watched or registered already.
     io_result wait_watched(int fd, direction, time_point deadline, const char* what) noexcept;
+
+    /// Says what the running fiber will touch when it goes on; what owns d stands beside it as a rule.
+    void will_touch(const descriptor& d, const registration& r) noexcept {
+        const void** const hints = scheduler_.running_fiber().touched_by_engine;
+        hints[0] = &d;
+        hints[1] = reinterpret_cast<const char*>(&d) + 48;
+        hints[2] = &r;
+    }
 
 private:
     template <class Attempt>

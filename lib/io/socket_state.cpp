@@ -46,12 +46,20 @@ endpoint name_of(int fd, int (*get)(int, sockaddr*, socklen_t*) noexcept) noexce
     return result;
 }
 
+[[noreturn]] WEFT_NOINLINE void refuse_waitall(const char* call) {
+    throw std::invalid_argument(std::string(call) + ": MSG_WAITALL is not supported; see stream::read_exactly");
+}
+
 endpoint destination(const msghdr& m) noexcept {
     endpoint result;
     if (m.msg_namelen > endpoint::capacity) return result;
     std::memcpy(result.data(), m.msg_name, m.msg_namelen);
     result.resize(m.msg_namelen);
     return result;
+}
+
+[[noreturn]] WEFT_NOINLINE void send_failed(io_result r, const char* call, const socket_state& s, const msghdr& m) {
+    throw_failure(r, call, m.msg_name ? destination(m).to_string() : s.where());
 }
 
 }  // namespace
@@ -84,6 +92,7 @@ void throw_errno(int error, const char* call, const std::string& where) {
     throw std::system_error(error, std::generic_category(), text);
 }
 
+void throw_errno(int error, const char* call, const char* where) { throw_errno(error, call, std::string(where)); }
 void throw_errno(int error, const char* call, const socket_state& s) { throw_errno(error, call, s.where()); }
 void throw_errno(int error, const char* call, const endpoint& where) { throw_errno(error, call, where.to_string()); }
 
@@ -96,9 +105,10 @@ void throw_failure(io_result r, const char* call, const std::string& where) {
     throw_errno(r.error(), call, where);
 }
 
+void throw_failure(io_result r, const char* call, const socket_state& s) { throw_failure(r, call, s.where()); }
+
 std::size_t receive_message(socket_state& s, msghdr& m, int flags, const char* call) {
-    if (flags & MSG_WAITALL)
-        throw std::invalid_argument(std::string(call) + ": MSG_WAITALL is not supported; see stream::read_exactly");
+    if (flags & MSG_WAITALL) [[unlikely]] refuse_waitall(call);
     flags |= MSG_CMSG_CLOEXEC;
     engine* e = engine_for(call);
     const inside<socket_state> guard(s);
@@ -110,7 +120,7 @@ std::size_t receive_message(socket_state& s, msghdr& m, int flags, const char* c
         r = at_once(s.fd(), [&](int fd) { return ::recvmsg(fd, &m, flags); });
         if (!e && would_block(r) && !(flags & MSG_DONTWAIT)) throw no_running_task(call);
     }
-    if (!r.ok()) throw_failure(r, call, s.where());
+    if (!r.ok()) throw_failure(r, call, s);
     return static_cast<std::size_t>(r.value());
 }
 
@@ -126,7 +136,7 @@ std::size_t send_message(socket_state& s, const msghdr& m, int flags, const char
         r = at_once(s.fd(), [&](int fd) { return ::sendmsg(fd, &m, flags); });
         if (!e && would_block(r) && !(flags & MSG_DONTWAIT)) throw no_running_task(call);
     }
-    if (!r.ok()) throw_failure(r, call, m.msg_name ? destination(m).to_string() : s.where());
+    if (!r.ok()) send_failed(r, call, s, m);
     return static_cast<std::size_t>(r.value());
 }
 
@@ -155,7 +165,7 @@ socket_state_ptr accept_connection(socket_state& listener, const char* call, tim
         if (would_block(r)) throw no_running_task(call);
     }
     if (r.is_timed_out()) return nullptr;
-    if (!r.ok()) throw_failure(r, call, listener.where());
+    if (!r.ok()) throw_failure(r, call, listener);
     socket_state_ptr made = adopt_own(static_cast<int>(r.value()));
     peer.resize(size);
     made->peer = peer;
@@ -172,7 +182,7 @@ std::size_t send_file(socket_state& s, int file, off_t* offset, std::size_t coun
         r = at_once(s.fd(), [&](int fd) { return ::sendfile(fd, file, offset, count); });
         if (would_block(r)) throw no_running_task(call);
     }
-    if (!r.ok()) throw_failure(r, call, s.where());
+    if (!r.ok()) throw_failure(r, call, s);
     return static_cast<std::size_t>(r.value());
 }
 

@@ -31,12 +31,12 @@ public:
 struct socket_state {
     explicit socket_state(engine_layer::descriptor_ptr f) noexcept : file(std::move(f)) {}
 
-    engine_layer::descriptor_ptr file;
-    endpoint peer;                                 // whom it was connected to, for messages; empty if it is not known
-    bool connecting = false;                       // to peer: a connect was cancelled, the system goes on with it
-    std::shared_ptr<accepted_socket> connection;
+    engine_layer::descriptor_ptr file;             // first, with what else every call touches
     unsigned users = 0;
     bool orphaned = false;                         // its owner is gone: the last user frees it
+    bool connecting = false;                       // to peer: a connect was cancelled, the system goes on with it
+    std::shared_ptr<accepted_socket> connection;
+    endpoint peer;                                 // whom it was connected to, for messages; empty if it is not known
 
     int fd() const noexcept { return engine_layer::fd_of(*file); }
     /// Closes it; 0 or -errno.
@@ -65,7 +65,10 @@ private:
 /// Throws what an operation that did not succeed must throw, naming the call and the place.
 [[noreturn]] void throw_failure(engine_layer::io_result r, const char* call, const std::string& where);
 [[noreturn]] void throw_errno(int error, const char* call, const std::string& where);
-// The same for errno, which finding out where in the same expression might overwrite.
+// The same without strings in the frame of the caller, which is part of what every fiber that waits keeps in the caches; and
+// for errno, which finding out where in the same expression might overwrite.
+[[noreturn]] void throw_failure(engine_layer::io_result r, const char* call, const socket_state& s);
+[[noreturn]] void throw_errno(int error, const char* call, const char* where);
 [[noreturn]] void throw_errno(int error, const char* call, const socket_state& s);
 [[noreturn]] void throw_errno(int error, const char* call, const endpoint& where);
 

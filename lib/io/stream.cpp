@@ -10,6 +10,7 @@
 #include "io/socket_state.hpp"
 #include "io/start_tls.hpp"
 #include "io/stream_state.hpp"
+#include "kernel/fiber.hpp"
 
 namespace weft {
 namespace {
@@ -20,16 +21,24 @@ using state_pointer = std::unique_ptr<stream_state, detail::stream_state_closer>
 /// One call that reads, or writes: keeps the state alive and all others out.
 class exclusive {
 public:
-    exclusive(const state_pointer& s, bool stream_state::*busy, const char* call) : exclusive(checked(s, call), busy, call) {}
+    exclusive(const state_pointer& s, bool stream_state::*busy, const char* call) : exclusive(checked(s, call), busy, call) {
+        kernel::fiber* running = kernel::this_thread().parkable;
+        if (!running) return;
+        running->touched_by_caller[0] = &s;
+        running->touched_by_caller[1] = reinterpret_cast<const char*>(s.get()) - 32;   // its transport, as a rule
+        running->touched_by_caller[2] = reinterpret_cast<const char*>(s.get()) + 32;
+    }
     ~exclusive() { state_.*busy_ = false; }
 
 private:
     exclusive(stream_state& s, bool stream_state::*busy, const char* call) : alive_(s), state_(s), busy_(busy) {
-        if (state_.*busy_)
-            throw std::logic_error(std::string(call) + ": another task is doing that with this stream already; let one task "
-                                                       "read and one task write");
+        if (state_.*busy_) [[unlikely]] refuse(call);
         detail::check_cancelled();
         state_.*busy_ = true;
+    }
+    [[noreturn]] WEFT_NOINLINE static void refuse(const char* call) {
+        throw std::logic_error(std::string(call) + ": another task is doing that with this stream already; let one task "
+                                                   "read and one task write");
     }
     static stream_state& checked(const state_pointer& s, const char* call) {
         detail::require_loop(call);

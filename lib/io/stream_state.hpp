@@ -22,9 +22,8 @@ struct stream_state {
     stream_state(std::unique_ptr<transport> carrier, std::size_t bound) noexcept
         : below(std::move(carrier)), limit(bound) {}
 
+    // First what every call touches.
     std::unique_ptr<transport> below;
-    input_buffer input;
-    std::size_t limit;
     std::exception_ptr failure;   // of reading; or of writing, until reading has found out
     unsigned users = 0;
     bool orphaned = false;
@@ -33,6 +32,8 @@ struct stream_state {
     bool at_end = false;          // the peer's end was read
     bool written_end = false;
     bool closed = false;
+    input_buffer input;
+    std::size_t limit;
 
     /// Reads once into input; false at the end.
     bool fill(const char* call);

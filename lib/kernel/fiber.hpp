@@ -54,6 +54,9 @@ struct alignas(64) fiber : runnable {
     job* work = nullptr;                         // null: idle, the loop's own stack, or a foreign fiber
     detail::waiter* waiting = nullptr;           // what it is parked on
 
+    // Places that it touches when it goes on, besides its frames: hints, perhaps of what is gone (scheduler::look_ahead).
+    const void* touched_by_caller[3] = {};
+    const void* touched_by_engine[3] = {};
     void** boost_stack_pointer = nullptr;        // where Boost keeps it: null there unless Boost suspended the fiber
     scheduler* home;
     stack_span stack;

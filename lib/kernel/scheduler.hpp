@@ -125,6 +125,9 @@ public:
         if (++operations_ % 64 == 0) yield();
     }
 
+    /// For a fiber that the operating system has woken: fetches what the next but one will touch.
+    void look_ahead() const noexcept;
+
     engine_layer::engine* engine = nullptr;   // of the same loop; set by it
     void* loop = nullptr;                     // the loop this is a part of; set by it
 
