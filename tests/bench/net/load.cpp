@@ -1,5 +1,5 @@
-// The load: `load SERVER PORT CONNECTIONS SECONDS` keeps that many connections to 127.0.0.1:PORT busy, each with one message of 64
-// bytes under way, and prints one line of JSON. SERVER is the server's process, whose processor time is read.
+// The load: `load SERVER PORT CONNECTIONS SECONDS` keeps that many connections to 127.0.0.1:PORT busy, each with one message of
+// 64 bytes under way, and prints one line of JSON. SERVER is the server's process, whose processor time is read.
 //
 // One thread on epoll, a closed loop: a connection sends its next message when the answer to the last one has come. It counts
 // for SECONDS, after half a second to get warm.
@@ -8,84 +8,28 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
-namespace {
+#include "measure.hpp"
 
-using clock_type = std::chrono::steady_clock;
+namespace {
 
 constexpr std::size_t message_size = 64;
 constexpr auto warming = std::chrono::milliseconds(500);
-
-[[noreturn]] void fail(const char* what) {
-    std::fprintf(stderr, "load: %s: %s\n", what, std::strerror(errno));
-    std::exit(1);
-}
 
 struct connection {
     int fd = -1;
     std::size_t received = 0;   // of the answer that is under way
     clock_type::time_point sent;
 };
-
-/// Latencies: sixteen steps to each doubling of a microsecond's eighth.
-class histogram {
-public:
-    void add(clock_type::duration latency) {
-        const auto ns = static_cast<std::uint64_t>(latency.count());
-        const unsigned doubling = 63 - static_cast<unsigned>(__builtin_clzll(ns | 128));
-        const std::uint64_t step = (ns >> (doubling > 4 ? doubling - 4 : 0)) & 15;
-        ++counts_[doubling * 16 + step];
-        ++total_;
-    }
-    double quantile(double q) const {
-        std::uint64_t left = static_cast<std::uint64_t>(q * static_cast<double>(total_));
-        for (std::size_t i = 0; i < counts_.size(); ++i) {
-            if (counts_[i] > left) return static_cast<double>((16 + i % 16) << (i / 16)) / 16 / 1000;
-            left -= counts_[i];
-        }
-        return 0;
-    }
-    std::uint64_t total() const { return total_; }
-
-private:
-    std::array<std::uint64_t, 64 * 16> counts_{};
-    std::uint64_t total_ = 0;
-};
-
-/// What the system has counted for a process's threads, in nanoseconds.
-double processor_seconds(const std::string& process) {
-    double nanoseconds = 0;
-    for (const auto& thread : std::filesystem::directory_iterator("/proc/" + process + "/task")) {
-        double one = 0;
-        std::ifstream(thread.path() / "schedstat") >> one;
-        nanoseconds += one;
-    }
-    return nanoseconds * 1e-9;
-}
-
-/// Resident pages and page tables, in KiB.
-double resident_kib(const std::string& process) {
-    std::ifstream status("/proc/" + process + "/status");
-    double kib = 0;
-    for (std::string line; std::getline(status, line);)
-        if (line.starts_with("VmRSS:") || line.starts_with("VmPTE:")) kib += std::stod(line.substr(6));
-    return kib;
-}
 
 int connect_to(int port) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -113,11 +57,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "usage: load SERVER PORT CONNECTIONS SECONDS\n");
         return 2;
     }
-    rlimit files{};
-    ::getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &files);
-
+    allow_many_files();
     std::vector<connection> connections(std::strtoul(argv[3], nullptr, 10));
     const std::chrono::duration<double> length(std::atof(argv[4]));
     const double idle = resident_kib(argv[1]);
@@ -166,8 +106,5 @@ int main(int argc, char** argv) {
             send_message(c);
         }
     }
-    std::printf("{\"requests\": %llu, \"all\": %llu, \"used\": %.6f, \"seconds\": %.6f, \"memory\": %.3f, \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}\n",
-                static_cast<unsigned long long>(latencies.total()), all, used, took, memory, latencies.quantile(0.5),
-                latencies.quantile(0.99), latencies.quantile(0.999));
-    std::fflush(stdout);
+    report(latencies, all, used, took, memory);
 }

@@ -1,9 +1,11 @@
-"""Echo servers side by side: `run.py BUILD [--connections 1,100,1000,10000] [--seconds S] [--passes N] [--only NAME,…]`.
+"""Echo servers side by side:
+`run.py BUILD [--connections 1,100,1000,10000 | --visits 4,50,500] [--seconds S] [--passes N] [--only NAME,…]`.
 
 BUILD is the folder with the programs beside this file, built. Each server is pinned to one processor and the load to
 another; the servers take turns within a pass, so that a machine that changes its speed does so for all. What counts is the
 server's processor time for each request, its least over the passes: the load is as fast as one processor can be, and so are
-the requests per second; latencies are medians of the passes.
+the requests per second; latencies are medians of the passes. With --visits a request is a whole visit: a
+connection that is made, has one byte echoed, and is closed, by so many clients at once.
 """
 
 import argparse
@@ -101,6 +103,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--connections", default="1,100,1000,10000")
+    parser.add_argument("--visits", default="")
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--only", default="")
@@ -111,19 +114,21 @@ def main():
     table = servers(options.build)
     if options.only:
         table = {name: table[name] for name in options.only.split(",")}
-    for connections in map(int, options.connections.split(",")):
+    load, requests = (options.build / "visits", "visit") if options.visits else (options.build / "load", "request")
+    for connections in map(int, (options.visits or options.connections).split(",")):
         results = {name: [] for name in table}
         calls = {}
         for number in range(options.passes + 1):   # the last one counts system calls, which disturbs the rest
             for name, (command, environment) in table.items():
                 last = number == options.passes
-                one = measure(options.build / "load", command, environment, connections,
+                one = measure(load, command, environment, connections,
                               min(options.seconds, 1) if last else options.seconds, last)
                 if one and last:
                     calls[name] = one["calls"]
                 elif one:
                     results[name].append(one)
-        print(f"\n{connections} connections   us CPU/request   requests/s      p50      p99    p99.9 us   syscalls/request   KiB/connection")
+        print(f"\n{connections:6} at once          us CPU/{requests:7}{requests + 's/s':>13}      p50      p99    p99.9 us   "
+              f"syscalls/{requests:7}   KiB/connection")
         for name, passes in sorted(results.items(), key=lambda r: min((p["cpu"] for p in r[1]), default=1e9)):
             if not passes:
                 print(f"{name:24} did not last")
