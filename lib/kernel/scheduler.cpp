@@ -290,8 +290,8 @@ void scheduler::start_now(job& j) noexcept {
 }
 
 /// Where thousands of fibers wait for the system, each has lost its lines in the caches, and its pages in the translation caches,
-/// when its turn comes. What is asked for two fibers ahead comes while the system calls of the first one are made. The fiber behind
-/// that is asked for here, so that its own places are at hand in the next call.
+/// when its turn comes. What is asked for two fibers ahead comes while the system calls of the first one are made. The fiber
+/// behind that is asked for here, so that its own places are at hand in the next call.
 void scheduler::look_ahead() const noexcept {
     constexpr int line = 64;
     constexpr int below = 3;    // lines of frames that the calls to come will need
