@@ -114,7 +114,9 @@ void ring::wait(time_point deadline) noexcept {
         }
         io_uring_cqe* first = nullptr;
         kernel::signals_held until_it_waits;
-        ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, forever ? nullptr : &time, until_it_waits.mask_for_wait());
+        sigset_t* const mask = until_it_waits.mask_for_wait();
+        if (mask) ::io_uring_submit(&ring_);   // interrupted after it has submitted, the next call would not say so, but wait on
+        ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, forever ? nullptr : &time, mask);
     }
     for (unsigned left = ::io_uring_cq_ready(&ring_); left > 0; --left) {
         io_uring_cqe* next = nullptr;
