@@ -130,6 +130,7 @@ void task_core::schedule_callbacks() noexcept {
 void task_core::release_last() noexcept {
     if (!done()) [[unlikely]] return release_unfinished();
     gate_.await_last();   // finish() may still be in the section in which it set done_
+    if (references_.load(std::memory_order_acquire) != 1) return release();   // there it took one of its own
     dispose();
 }
 
