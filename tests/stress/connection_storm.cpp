@@ -57,7 +57,6 @@ public:
         for (weft::server& s : closing_) s.wait_closed();
         CHECK(weft::all_tasks().size() == 1);
         CHECK(served_ > 0);
-        CHECK(whole > 0);
         CHECK(wrong == 0);
     }
 
@@ -231,6 +230,7 @@ TEST_CASE("stress: connections by the thousand, killed at random while their ser
             storm most(weft_test::rounds(10'000));
             most.run();
             std::printf("%d exchanges came back, %d connections broke\n", most.whole, most.broken);
+            CHECK(most.whole > 0);
             CHECK(most.broken > 0);
         }
         CHECK(weft_test::open_descriptors() == descriptors);
