@@ -94,7 +94,7 @@ TEST_CASE_METHOD(dns_fixture, "query: an answer with malformed records is a bad 
     server.on("circle.test", A,
               [](reply& r) { r.cname("circle.test", "b.test").cname("b.test", "circle.test"); });
     weft::run([&] {
-        weft::resolver r(impatient());
+        weft::resolver r(options());
         CHECK(error_of([&] { r.query_a("cut.test"); }) == dns_errc::bad_response);
         CHECK(error_of([&] { r.query_a("short.test"); }) == dns_errc::bad_response);
         CHECK(error_of([&] { r.query_a("circle.test"); }) == dns_errc::bad_response);
