@@ -37,8 +37,6 @@ task_core& task_core::require_current(const char* what) {
 }
 
 void task_core::run() noexcept {
-    // A request of another thread that is still on its way here came before this turn, too.
-    if (update_posted_.load(std::memory_order_acquire)) [[unlikely]] update_cancellation();
     if (cancel_deliverable()) [[unlikely]] {   // before its first turn: the function never runs
         cancelled_ = true;
         error_ = std::make_exception_ptr(take_request());

@@ -126,10 +126,12 @@ TEST_CASE("spawn_on: cancelled before its first turn, the function never runs an
     counted::live = 0;
     run([] {
         loop_group group(1);
-        std::atomic<bool> hold{true}, began{false};
+        std::atomic<bool> held{false}, hold{true}, began{false};
         auto busy = group.spawn_on(group[0], [&] {
+            held = true;
             while (hold) std::this_thread::yield();
         });
+        while (!held) std::this_thread::yield();   // what comes now arrives there together, and in order
         auto never = group.spawn_on(group[0], [&, c = counted()] { began = true; });
         never.cancel("early");
         hold = false;
