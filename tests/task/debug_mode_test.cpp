@@ -25,7 +25,7 @@ struct told {
     std::vector<exception_context> seen;
 };
 
-std::string here(int line) { return "debug_mode_test.cpp:" + std::to_string(line); }
+[[maybe_unused]] std::string here(int line) { return "debug_mode_test.cpp:" + std::to_string(line); }
 bool ends_with(const std::string& text, const std::string& end) {
     return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
