@@ -17,7 +17,7 @@ GOOD_TREE = {
     "lib/kernel/fiber.cpp": '#include "kernel/fiber.hpp"\n#include <boost/fiber/context.hpp>\n',
     "lib/kernel/fiber.hpp": "#include <weft/error.hpp>\n",
     "lib/engine/meson.build": "weft_sources += files('epoll.cpp', 'io_uring.cpp')\n",
-    "lib/engine/epoll.cpp": '#include "kernel/fiber.hpp"\n#include <sys/epoll.h>\n// /proc/self and https://a.b/work/c\n',
+    "lib/engine/epoll.cpp": '#include "kernel/fiber.hpp"\n#include <sys/epoll.h>\n// /proc/self and https://a.b/c/d\n',
     "lib/engine/io_uring.cpp": "#include <liburing.h>\n",
     "lib/dns/meson.build": "weft_sources += files('resolver.cpp')\n",
     "lib/dns/resolver.cpp": "#include <ares.h>\n#include <weft/task.hpp>\n",

@@ -12,9 +12,10 @@
 ///  - Revocation: (1) take lock_, (2) home_ = shared, (3) membarrier: every thread has now either made busy_ = 1
 ///    visible or will see home_ == shared, (4) wait until busy_ == 0. Home's side is the mirror image: busy_ = 1, then
 ///    look at home_ again. The membarrier takes the place of the fence that the home thread does not pay for.
+///  - A guest enters a gate that has no home by lock_, and leaves it without one.
 ///  - A section is short, never suspends, never throws and never runs user code, except the move of a queue's item.
 ///
-/// Where membarrier is missing, and under ThreadSanitizer (which does not know it), every gate is shared from the start.
+/// Where membarrier is missing or refused, and under ThreadSanitizer (which does not know it), every gate is shared from the start.
 /// Rejected: std::mutex (two read-modify-writes per section, and 40 bytes), sequence locks (sections write).
 
 #include <atomic>

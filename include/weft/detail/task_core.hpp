@@ -41,7 +41,7 @@ struct spawn_options;
 /// A node in a task's list; lives with the one who waits.
 struct joiner {
     /// Runs once, on the task's loop, under the task's gate, when it is done; wakes go into the batch.
-    /// Null: `waiting` is to be woken.
+    /// It must not let go of a handle of that task: the last one waits for the gate. Null: `waiting` is to be woken.
     void (*completed)(joiner&, task_core&, const gate_lock&, wake_batch&) noexcept = nullptr;
     waiter* waiting = nullptr;   // null: nobody waits just now; guarded by the task's gate
 
