@@ -3,12 +3,14 @@
 
 BUILD is the folder with the programs beside this file, built. Each server is pinned to one processor and the load to
 another; the servers take turns within a pass, so that a machine that changes its speed does so for all. What counts is the
-server's processor time for each request, its least over the passes: the load is as fast as one processor can be, and so are
-the requests per second; latencies are medians of the passes. With --visits a request is a whole visit: a
-connection that is made, has one byte echoed, and is closed, by so many clients at once.
+server's processor time for each request, its least over the passes and their median: the load is as fast as one processor
+can be, and so are the requests per second; latencies are medians of the passes. With --visits a request is a whole visit: a
+connection that is made, has one byte echoed, and is closed, by so many clients at once. What a server writes to standard error
+is shown, its last lines, only if the server did not last.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -21,11 +23,12 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 SERVER_CPU, LOAD_CPU = "0", "1"
+HOW_TO_BUILD = "`ninja bench-net` in the build folder builds all whose libraries are installed (tools/bench net does it, too)"
 
 
 def servers(build):
     python = "/usr/bin/python3"
-    table = {
+    return {
         "weft epoll": ([build / "weft_echo"], {"WEFT_ENGINE": "epoll"}),
         "weft io_uring": ([build / "weft_echo"], {"WEFT_ENGINE": "io_uring"}),
         "weft sockets epoll": ([build / "weft_socket_echo"], {"WEFT_ENGINE": "epoll"}),
@@ -39,7 +42,20 @@ def servers(build):
         "uvloop": ([python, HERE / "asyncio_echo.py", "uvloop"], {}),
         "asyncio": ([python, HERE / "asyncio_echo.py"], {}),
     }
-    return {name: entry for name, entry in table.items() if shutil.which(str(entry[0][0]))}
+
+
+def chosen(table, only):
+    """Those named, or all that are there."""
+    there = {name: entry for name, entry in table.items() if shutil.which(str(entry[0][0]))}
+    if not only:
+        return there
+    names = [name.strip() for name in only.split(",")]
+    for name in names:
+        if name not in table:
+            sys.exit(f"run.py: --only: there is no server '{name}'; there are: {', '.join(table)}")
+        if name not in there:
+            sys.exit(f"run.py: --only: '{name}' needs {table[name][0][0]}, which is not there; {HOW_TO_BUILD}")
+    return {name: there[name] for name in names}
 
 
 class Syscalls:
@@ -68,35 +84,59 @@ class Syscalls:
         return None
 
 
+class DidNotLast(Exception):
+    """A server, or the load, ended too soon; says how the server did, with the end of its standard error."""
+
+
 def measure(load, command, environment, connections, seconds, count_syscalls):
-    server = subprocess.Popen(["taskset", "-c", SERVER_CPU, *map(str, command)], stdout=subprocess.PIPE, text=True,
-                              env={**os.environ, **environment})
-    try:
-        port = server.stdout.readline().strip()
-        if not port:
-            return None
-        syscalls = Syscalls(server.pid)
-        if count_syscalls:
-            syscalls.begin()
-        client = subprocess.Popen(
-            ["taskset", "-c", LOAD_CPU, str(load), str(server.pid), port, str(connections), str(seconds)],
-            stdout=subprocess.PIPE, text=True)
-        line = client.stdout.readline()
-        calls = syscalls.end() if count_syscalls else None
-        if client.wait() != 0 or not line:
-            return None
-        result = json.loads(line)
-        requests = result["requests"]
-        if not requests:
-            return None
-        return {
-            "cpu": result["used"] / requests * 1e6, "rate": requests / result["seconds"], "p50": result["p50"], "p99": result["p99"],
-            "p999": result["p999"], "memory": result["memory"], "calls": None if calls is None else calls / result["all"],
-        }
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
+    with tempfile.TemporaryFile() as complaints:
+        server = subprocess.Popen(["taskset", "-c", SERVER_CPU, *map(str, command)], stdout=subprocess.PIPE, stderr=complaints,
+                                  text=True, env={**os.environ, **environment})
+        try:
+            result = put_load_on(server, load, connections, seconds, count_syscalls)
+            if not result:
+                with contextlib.suppress(subprocess.TimeoutExpired):   # its end may be what ended the load
+                    server.wait(timeout=0.5)
+            alive = server.poll() is None
+        finally:
+            server.kill()
+            server.wait()
+            server.stdout.close()
+        if result:
+            return result
+        raise DidNotLast("\n".join(["did not last" if alive else f"did not last: ended with {server.returncode}",
+                                    *("    " + line for line in last_lines(complaints))]))
+
+
+def last_lines(file, count=4):
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 4096))
+    return [line[:200] for line in file.read().decode(errors="replace").splitlines()[-count:]]
+
+
+def put_load_on(server, load, connections, seconds, count_syscalls):
+    """None: the server did not begin, or not all connections were served to the end."""
+    port = server.stdout.readline().strip()
+    if not port:
+        return None
+    syscalls = Syscalls(server.pid)
+    if count_syscalls:
+        syscalls.begin()
+    client = subprocess.Popen(
+        ["taskset", "-c", LOAD_CPU, str(load), str(server.pid), port, str(connections), str(seconds)],
+        stdout=subprocess.PIPE, text=True)
+    line = client.stdout.readline()
+    calls = syscalls.end() if count_syscalls else None
+    if client.wait() != 0 or not line:
+        return None
+    result = json.loads(line)
+    requests = result["requests"]
+    if not requests:
+        return None
+    return {
+        "cpu": result["used"] / requests * 1e6, "rate": requests / result["seconds"], "p50": result["p50"], "p99": result["p99"],
+        "p999": result["p999"], "memory": result["memory"], "calls": None if calls is None else calls / result["all"],
+    }
 
 
 def main():
@@ -111,33 +151,37 @@ def main():
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("run.py: needs two processors, one for the server and one for the load")
 
-    table = servers(options.build)
-    if options.only:
-        table = {name: table[name] for name in options.only.split(",")}
+    table = chosen(servers(options.build), options.only)
     load, requests = (options.build / "visits", "visit") if options.visits else (options.build / "load", "request")
+    if not shutil.which(str(load)):
+        sys.exit(f"run.py: {load} is not there; {HOW_TO_BUILD}")
     for connections in map(int, (options.visits or options.connections).split(",")):
         results = {name: [] for name in table}
-        calls = {}
+        calls, ends = {}, {}
         for number in range(options.passes + 1):   # the last one counts system calls, which disturbs the rest
             for name, (command, environment) in table.items():
                 last = number == options.passes
-                one = measure(load, command, environment, connections,
-                              min(options.seconds, 1) if last else options.seconds, last)
-                if one and last:
+                try:
+                    one = measure(load, command, environment, connections,
+                                  min(options.seconds, 1) if last else options.seconds, last)
+                except DidNotLast as end:
+                    ends[name] = end
+                    continue
+                if last:
                     calls[name] = one["calls"]
-                elif one:
+                else:
                     results[name].append(one)
-        print(f"\n{connections:6} at once          us CPU/{requests:7}{requests + 's/s':>13}      p50      p99    p99.9 us   "
-              f"syscalls/{requests:7}   KiB/connection")
+        print(f"\n{connections:6} at once     us CPU/{requests:7}: least   median{requests + 's/s':>13}      p50      p99    "
+              f"p99.9 us   syscalls/{requests:7}   KiB/connection")
         for name, passes in sorted(results.items(), key=lambda r: min((p["cpu"] for p in r[1]), default=1e9)):
             if not passes:
-                print(f"{name:24} did not last")
+                print(f"{name:24} {ends.get(name, 'was not measured')}")
                 continue
-            middle = {key: statistics.median(p[key] for p in passes) for key in ("rate", "p50", "p99", "p999", "memory")}
+            middle = {key: statistics.median(p[key] for p in passes) for key in passes[0] if key != "calls"}
             count = calls.get(name)
-            print(f"{name:24} {min(p['cpu'] for p in passes):10.2f}       {middle['rate']:10.0f} {middle['p50']:8.1f} "
-                  f"{middle['p99']:8.1f} {middle['p999']:8.1f}      {'-' if count is None else format(count, '10.2f'):>10}"
-                  f"        {middle['memory']:10.2f}", flush=True)
+            print(f"{name:24} {min(p['cpu'] for p in passes):15.2f} {middle['cpu']:8.2f}   {middle['rate']:10.0f} "
+                  f"{middle['p50']:8.1f} {middle['p99']:8.1f} {middle['p999']:8.1f}      "
+                  f"{'-' if count is None else format(count, '10.2f'):>10}        {middle['memory']:10.2f}", flush=True)
 
 
 main()
