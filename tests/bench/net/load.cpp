@@ -11,11 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
 #include <vector>
 
 #include "measure.hpp"
@@ -23,7 +19,6 @@
 namespace {
 
 constexpr std::size_t message_size = 64;
-constexpr auto warming = std::chrono::milliseconds(500);
 
 struct connection {
     int fd = -1;
@@ -53,46 +48,22 @@ void send_message(connection& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 5) {
-        std::fprintf(stderr, "usage: load SERVER PORT CONNECTIONS SECONDS\n");
-        return 2;
-    }
+    const load_arguments arguments = read_arguments(argc, argv);
     allow_many_files();
-    std::vector<connection> connections(std::strtoul(argv[3], nullptr, 10));
-    const std::chrono::duration<double> length(std::atof(argv[4]));
-    const double idle = resident_kib(argv[1]);
+    std::vector<connection> connections(arguments.count);
+    const double idle = resident_kib(arguments.server);
     const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
     for (connection& c : connections) {
-        c.fd = connect_to(std::atoi(argv[2]));
+        c.fd = connect_to(arguments.port);
         epoll_event event{.events = EPOLLIN, .data = {.ptr = &c}};
         if (::epoll_ctl(epoll, EPOLL_CTL_ADD, c.fd, &event) < 0) fail("epoll_ctl");
     }
     for (connection& c : connections) send_message(c);
 
-    histogram latencies;
-    unsigned long long all = 0;   // with those before the beginning
-    const auto begin = clock_type::now() + warming;
-    const auto end = begin + std::chrono::duration_cast<clock_type::duration>(length);
-    bool counting = false;
-    double used = 0;
-    clock_type::time_point start;
-    double took = 0;
-    double memory = 0;
-    for (;;) {
+    measurement result(arguments);
+    while (!result.over()) {
         epoll_event events[512];
         const int count = ::epoll_wait(epoll, events, 512, 1000);
-        const auto now = clock_type::now();
-        if (!counting && now >= begin) {
-            counting = true;
-            used = processor_seconds(argv[1]);
-            start = clock_type::now();
-        }
-        if (now >= end) {
-            used = processor_seconds(argv[1]) - used;
-            memory = (resident_kib(argv[1]) - idle) / static_cast<double>(connections.size());
-            took = std::chrono::duration<double>(clock_type::now() - start).count();
-            break;
-        }
         for (int i = 0; i < count; ++i) {
             connection& c = *static_cast<connection*>(events[i].data.ptr);
             char answer[message_size];
@@ -101,10 +72,9 @@ int main(int argc, char** argv) {
             c.received += static_cast<std::size_t>(size);
             if (c.received < message_size) continue;
             c.received = 0;
-            ++all;
-            if (counting) latencies.add(clock_type::now() - c.sent);
+            result.add(c.sent);
             send_message(c);
         }
     }
-    report(latencies, all, used, took, memory);
+    result.report((resident_kib(arguments.server) - idle) / static_cast<double>(connections.size()));
 }

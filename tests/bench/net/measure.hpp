@@ -1,6 +1,7 @@
 #pragma once
 
-// What the loads measure: latencies, and of the server's process the processor time and the memory.
+// What the loads have in common: their arguments, and what they measure: latencies, and of the server's process the processor
+// time and the memory.
 
 #include <sys/resource.h>
 
@@ -22,6 +23,21 @@ using clock_type = std::chrono::steady_clock;
     std::exit(1);
 }
 
+/// The arguments of every load.
+struct load_arguments {
+    std::string server;   // the process
+    int port;
+    std::size_t count;    // of connections at once
+    std::chrono::duration<double> length;
+};
+inline load_arguments read_arguments(int argc, char** argv) {
+    if (argc == 5)
+        return {argv[1], std::atoi(argv[2]), std::strtoul(argv[3], nullptr, 10), std::chrono::duration<double>(std::atof(argv[4]))};
+    std::fprintf(stderr, "usage: %s SERVER PORT COUNT SECONDS\n", argv[0]);
+    std::exit(2);
+}
+
+/// As many as the system lets this process have.
 inline void allow_many_files() {
     rlimit files{};
     ::getrlimit(RLIMIT_NOFILE, &files);
@@ -74,11 +90,46 @@ inline double resident_kib(const std::string& process) {
     return kib;
 }
 
-/// The line that run.py reads. \param all  with what came before the counting began
-inline void report(const histogram& latencies, unsigned long long all, double used, double seconds, double memory) {
-    std::printf("{\"requests\": %llu, \"all\": %llu, \"used\": %.6f, \"seconds\": %.6f, \"memory\": %.3f, ",
-                static_cast<unsigned long long>(latencies.total()), all, used, seconds, memory);
-    std::printf("\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}\n", latencies.quantile(0.5), latencies.quantile(0.99),
-                latencies.quantile(0.999));
-    std::fflush(stdout);
-}
+/// What counts: the requests of some time, after half a second to get warm, and what the server used meanwhile.
+class measurement {
+public:
+    explicit measurement(const load_arguments& load)
+        : server_(load.server), begin_(clock_type::now() + std::chrono::milliseconds(500)),
+          end_(begin_ + std::chrono::duration_cast<clock_type::duration>(load.length)) {}
+
+    /// Whether the time is up; to be asked all the time.
+    bool over() {
+        const auto now = clock_type::now();
+        if (!counting_ && now >= begin_) {
+            counting_ = true;
+            used_ = processor_seconds(server_);
+            begin_ = clock_type::now();
+        }
+        if (now < end_) return false;
+        used_ = processor_seconds(server_) - used_;
+        seconds_ = std::chrono::duration<double>(clock_type::now() - begin_).count();
+        return true;
+    }
+    void add(clock_type::time_point begun) {
+        ++all_;
+        if (counting_) latencies_.add(clock_type::now() - begun);
+    }
+    /// Prints the line that run.py reads. \param memory  of each connection, in KiB
+    void report(double memory) const {
+        std::printf("{\"requests\": %llu, \"all\": %llu, \"used\": %.6f, \"seconds\": %.6f, \"memory\": %.3f, ",
+                    static_cast<unsigned long long>(latencies_.total()), all_, used_, seconds_, memory);
+        std::printf("\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}\n", latencies_.quantile(0.5), latencies_.quantile(0.99),
+                    latencies_.quantile(0.999));
+        std::fflush(stdout);
+    }
+
+private:
+    const std::string server_;
+    clock_type::time_point begin_;
+    const clock_type::time_point end_;
+    bool counting_ = false;
+    double used_ = 0;
+    double seconds_ = 0;
+    histogram latencies_;
+    unsigned long long all_ = 0;   // with those before the beginning
+};

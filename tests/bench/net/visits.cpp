@@ -12,17 +12,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <vector>
 
 #include "measure.hpp"
 
 namespace {
 
-constexpr auto warming = std::chrono::milliseconds(500);
 constexpr std::uint32_t addresses = 200;
 
 struct client {
@@ -72,43 +68,22 @@ bool go_on(client& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 5) {
-        std::fprintf(stderr, "usage: visits SERVER PORT CLIENTS SECONDS\n");
-        return 2;
-    }
+    const load_arguments arguments = read_arguments(argc, argv);
     allow_many_files();
-    const int port = std::atoi(argv[2]);
-    std::vector<client> clients(std::strtoul(argv[3], nullptr, 10));
-    const std::chrono::duration<double> length(std::atof(argv[4]));
+    std::vector<client> clients(arguments.count);
     const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
-    for (client& c : clients) begin(c, epoll, port);
+    for (client& c : clients) begin(c, epoll, arguments.port);
 
-    histogram latencies;
-    unsigned long long all = 0;   // with those before the beginning
-    const auto start = clock_type::now() + warming;
-    const auto end = start + std::chrono::duration_cast<clock_type::duration>(length);
-    bool counting = false;
-    double used = 0;
-    clock_type::time_point started;
-    for (;;) {
+    measurement result(arguments);
+    while (!result.over()) {
         epoll_event events[512];
         const int count = ::epoll_wait(epoll, events, 512, 1000);
-        const auto now = clock_type::now();
-        if (!counting && now >= start) {
-            counting = true;
-            used = processor_seconds(argv[1]);
-            started = clock_type::now();
-        }
-        if (now >= end) break;
         for (int i = 0; i < count; ++i) {
             client& c = *static_cast<client*>(events[i].data.ptr);
             if (!go_on(c)) continue;
-            ++all;
-            if (counting) latencies.add(clock_type::now() - c.begun);
-            begin(c, epoll, port);
+            result.add(c.begun);
+            begin(c, epoll, arguments.port);
         }
     }
-    used = processor_seconds(argv[1]) - used;
-    const double took = std::chrono::duration<double>(clock_type::now() - started).count();
-    report(latencies, all, used, took, 0);
+    result.report(0);
 }
