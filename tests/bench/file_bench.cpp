@@ -1,5 +1,5 @@
-// Files that the page cache holds: 4 KiB at random offsets of one, and whole small ones. Beside it the system calls themselves,
-// on one thread, which then can do nothing else while the disk works; on threads that share the work, as fio has them; and in a
+// Files that the page cache holds: 4 KiB read or written at random offsets of one, written and brought to the disk each time, and
+// whole small ones. Beside it the system calls themselves, on one thread, which then can do nothing else while the disk works; on threads that share the work, as fio has them; and in a
 // pool of threads that one thread asks, as asyncio's programs and others do it, that must not wait for a disk.
 
 #include <fcntl.h>
@@ -23,7 +23,6 @@ namespace {
 
 constexpr std::size_t block = 4096;
 constexpr std::size_t blocks = 16 * 1024;   // 64 MiB
-constexpr std::size_t reads = 32 * 1024;
 constexpr std::size_t small_files = 1024;
 constexpr std::size_t in_flight = 64;
 constexpr std::size_t threads = 16;         // as many as weft's own pool may have
@@ -87,10 +86,6 @@ std::string read_whole(const std::string& name) {
     must(::read(fd, text.data(), text.size()) == static_cast<ssize_t>(block), "read");
     ::close(fd);
     return text;
-}
-void read_block(int fd, off_t offset) {
-    char buffer[block];
-    must(::pread(fd, buffer, block, offset) == static_cast<ssize_t>(block), "pread");
 }
 
 /// Runs work(which) in each of `parties` tasks.
@@ -170,39 +165,81 @@ void through_pool(std::size_t count, std::size_t window, Ask ask) {
     for (auto& f : waiting) f.get();
 }
 
-// 4 KiB at random offsets.
+// 4 KiB at random offsets: what is done with each, and how often.
 
+struct reading {
+    static constexpr std::size_t times = 32 * 1024;
+    static void in_weft(weft::file& large, off_t at) {
+        std::byte buffer[block];
+        must(large.pread(buffer, at) == block, "file::pread");
+    }
+    static void call(int fd, off_t at) {
+        char buffer[block];
+        must(::pread(fd, buffer, block, at) == static_cast<ssize_t>(block), "pread");
+    }
+};
+struct writing {
+    static constexpr std::size_t times = 32 * 1024;
+    static void in_weft(weft::file& large, off_t at) {
+        static constexpr std::byte buffer[block]{};
+        large.pwrite(buffer, at);
+    }
+    static void call(int fd, off_t at) {
+        static constexpr char buffer[block]{};
+        must(::pwrite(fd, buffer, block, at) == static_cast<ssize_t>(block), "pwrite");
+    }
+};
+struct syncing {
+    static constexpr std::size_t times = 256;
+    static void in_weft(weft::file& large, off_t at) {
+        writing::in_weft(large, at);
+        large.data_sync();
+    }
+    static void call(int fd, off_t at) {
+        writing::call(fd, at);
+        must(::fdatasync(fd) == 0, "fdatasync");
+    }
+};
+
+/// The large file, of which nothing is left to be brought to the disk.
+int open_large() {
+    const int fd = ::open(files().large().c_str(), O_RDWR | O_CLOEXEC);
+    must(fd >= 0 && ::fsync(fd) == 0, "the large file");
+    return fd;
+}
+
+template <class Work>
 void blocks_weft(benchmark::State& state, weft::engine engine, std::size_t parties) {
     weft::run({.io_engine = engine}, [&] {
-        const weft::file large = weft::file::open(files().large());
-        bench::timed(state, reads, [&] {
+        weft::file large(open_large());
+        bench::timed(state, Work::times, [&] {
             in_tasks(parties, [&large, parties](std::size_t which) {
                 offsets where(which);
-                std::byte buffer[block];
-                for (std::size_t i = 0; i < part(reads, parties); ++i)
-                    must(large.pread(buffer, where.next()) == block, "file::pread");
+                for (std::size_t i = 0; i < part(Work::times, parties); ++i) Work::in_weft(large, where.next());
             });
         });
     });
 }
 /// parties: 0 for a loop in the calling thread.
+template <class Work>
 void blocks_posix(benchmark::State& state, std::size_t parties) {
-    const int fd = ::open(files().large().c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = open_large();
     const auto work = [fd, parties](std::size_t which) {
         offsets where(which);
-        for (std::size_t i = 0; i < part(reads, parties ? parties : 1); ++i) read_block(fd, where.next());
+        for (std::size_t i = 0; i < part(Work::times, parties ? parties : 1); ++i) Work::call(fd, where.next());
     };
-    bench::timed(state, reads, [&] { parties ? in_threads(parties, work) : work(0); });
+    bench::timed(state, Work::times, [&] { parties ? in_threads(parties, work) : work(0); });
     ::close(fd);
 }
+template <class Work>
 void blocks_pool(benchmark::State& state, std::size_t window) {
-    const int fd = ::open(files().large().c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = open_large();
     {
         pool workers;
         offsets where(0);
-        bench::timed(state, reads, [&] {
-            through_pool(reads, window, [&](std::size_t) {
-                return workers.submit([fd, at = where.next()] { read_block(fd, at); });
+        bench::timed(state, Work::times, [&] {
+            through_pool(Work::times, window, [&](std::size_t) {
+                return workers.submit([fd, at = where.next()] { Work::call(fd, at); });
             });
         });
     }
@@ -245,7 +282,9 @@ bool enter(const std::string& work, Weft in_weft, Posix in_posix, Pool in_pool) 
     return bench::enter(many, "pool", [=](auto& state) { in_pool(state, in_flight); });
 }
 [[maybe_unused]] const bool entered[] = {
-    enter("file, 4 KiB at random", blocks_weft, blocks_posix, blocks_pool),
+    enter("file, 4 KiB at random", blocks_weft<reading>, blocks_posix<reading>, blocks_pool<reading>),
+    enter("file, 4 KiB written at random", blocks_weft<writing>, blocks_posix<writing>, blocks_pool<writing>),
+    enter("file, 4 KiB written and synced", blocks_weft<syncing>, blocks_posix<syncing>, blocks_pool<syncing>),
     enter("file, small and whole", wholes_weft, wholes_posix, wholes_pool),
 };
 
