@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "kernel/inbox.hpp"
 #include "kernel/park.hpp"
 #include "kernel/scheduler.hpp"
 
@@ -13,6 +14,21 @@ namespace weft::engine_layer {
 
 using detail::wait_outcome;
 using detail::waiter;
+
+namespace {
+
+constexpr auto longest_spin = std::chrono::microseconds(20);
+constexpr auto worth_spinning = std::chrono::microseconds(50);   // a wake-up from sleep is a part of the pause
+
+void relax() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+#endif
+}
+
+}  // namespace
 
 struct file_pool::pending : detail::message {
     pending(const file_call& c, waiter& w) noexcept : call(c), waiting(&w) {}
@@ -27,7 +43,7 @@ struct file_pool::pending : detail::message {
 file_pool::~file_pool() {
     {
         std::lock_guard lock(mutex_);
-        ending_ = true;
+        ending_.store(true, std::memory_order_relaxed);
     }
     more_.notify_all();
     for (std::thread& t : threads_) t.join();
@@ -51,12 +67,16 @@ bool file_pool::start_thread() noexcept {
 }
 
 int file_pool::submit(pending& p) noexcept {
-    std::lock_guard lock(mutex_);
-    if (idle_ <= queued_ && threads_.size() < most_threads && !start_thread() && threads_.empty()) return -EAGAIN;
+    std::unique_lock lock(mutex_);
+    const std::size_t calls = queued_.load(std::memory_order_relaxed) + 1;
+    const std::size_t spinning = spinning_ ? 1 : 0;
+    if (calls > spinning + sleeping_ && threads_.size() < most_threads && !start_thread() && threads_.empty()) return -EAGAIN;
     (last_ ? last_->behind : first_) = &p;
     last_ = &p;
-    ++queued_;
-    more_.notify_one();
+    queued_.store(calls, std::memory_order_relaxed);
+    const bool wake = calls > spinning && sleeping_ > 0;
+    lock.unlock();
+    if (wake) more_.notify_one();
     return 0;
 }
 
@@ -67,25 +87,44 @@ bool file_pool::withdraw(pending& p) noexcept {
         if (at != &p) continue;
         (before ? before->behind : first_) = p.behind;
         if (last_ == &p) last_ = before;
-        --queued_;
+        queued_.store(queued_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
         return true;
     }
     return false;
 }
 
+/// Returns when there is a call, or the pool ends.
+void file_pool::wait_for_call(std::unique_lock<std::mutex>& lock) noexcept {
+    const clock::time_point idle_since = clock::now();
+    if (!spinning_ && last_pause_ < worth_spinning && kernel::several_processors()) {
+        spinning_ = true;
+        lock.unlock();
+        const auto something = [this] {
+            return queued_.load(std::memory_order_relaxed) != 0 || ending_.load(std::memory_order_relaxed);
+        };
+        do {
+            for (int i = 0; i < 32 && !something(); ++i) relax();
+        } while (!something() && clock::now() - idle_since < longest_spin);
+        lock.lock();
+        spinning_ = false;
+    }
+    while (!first_ && !ending_.load(std::memory_order_relaxed)) {
+        ++sleeping_;
+        more_.wait(lock);
+        --sleeping_;
+    }
+    last_pause_ = clock::now() - idle_since;
+}
+
 void file_pool::work() noexcept {
     std::unique_lock lock(mutex_);
     for (;;) {
-        while (!first_ && !ending_) {
-            ++idle_;
-            more_.wait(lock);
-            --idle_;
-        }
+        if (!first_) wait_for_call(lock);
         if (!first_) return;
         pending& p = *first_;
         first_ = p.behind;
         if (!first_) last_ = nullptr;
-        --queued_;
+        queued_.store(queued_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
         lock.unlock();
         p.result = make_call(p.call);
         p.deliver = [](detail::message& m) noexcept {
