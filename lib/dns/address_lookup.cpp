@@ -112,13 +112,24 @@ void address_lookup::ask(const std::string& name) {
         six_.emplace(call_, state_, name, record_type::aaaa);
 }
 
-void address_lookup::fail() const {
+/// Asks for one name after the other, until collect() finds addresses in the answers.
+template <class Collect>
+std::vector<ip_address> address_lookup::search(Collect collect) {
+    for (const std::string& candidate : candidates(name_, state_.channel_here(call_).search())) {
+        ask(candidate);
+        std::vector<ip_address> found = collect();
+        if (!found.empty()) {
+            sort_addresses(found, state_.channel_here(call_).sources());
+            return found;
+        }
+        if (!concerns_one_name(error_))
+            break;
+    }
     throw_dns_error(error_ == dns_errc{} ? dns_errc::no_data : error_, call_, name_.text);
 }
 
 std::vector<ip_address> address_lookup::all(std::string& canonical_name) {
-    for (const std::string& candidate : candidates(name_, state_.channel_here(call_).search())) {
-        ask(candidate);
+    return search([&] {
         std::vector<ip_address> found;
         for (auto* asked : {&six_, &four_}) {
             if (!*asked)
@@ -131,15 +142,8 @@ std::vector<ip_address> address_lookup::all(std::string& canonical_name) {
             if (is_host_name(result->canonical_name))
                 canonical_name = result->canonical_name;
         }
-        found = fitting(found, hints_);
-        if (!found.empty()) {
-            sort_addresses(found, state_.channel_here(call_).sources());
-            return found;
-        }
-        if (!concerns_one_name(error_))
-            break;
-    }
-    fail();
+        return fitting(found, hints_);
+    });
 }
 
 void address_lookup::wait_for_either() {
@@ -166,8 +170,7 @@ void address_lookup::wait_for_first() {
 }
 
 std::vector<ip_address> address_lookup::first() {
-    for (const std::string& candidate : candidates(name_, state_.channel_here(call_).search())) {
-        ask(candidate);
+    return search([&] {
         wait_for_first();
         std::vector<ip_address> found;
         for (auto* asked : {&six_, &four_}) {
@@ -180,14 +183,8 @@ std::vector<ip_address> address_lookup::first() {
             if (!is_failure(result->error))
                 asked->reset();   // given out; a failure is told by rest()
         }
-        if (!found.empty()) {
-            sort_addresses(found, state_.channel_here(call_).sources());
-            return found;
-        }
-        if (!concerns_one_name(error_))
-            break;
-    }
-    fail();
+        return found;
+    });
 }
 
 std::vector<ip_address> address_lookup::rest() {

@@ -51,10 +51,11 @@ public:
     std::vector<ip_address> rest();
 
 private:
+    template <class Collect>
+    std::vector<ip_address> search(Collect collect);
     void ask(const std::string& name);
     void wait_for_either();
     void wait_for_first();
-    [[noreturn]] void fail() const;
 
     const char* const call_;
     resolver_state& state_;
