@@ -90,6 +90,11 @@ public:
         message.msg_controllen = less.msg_controllen;
         return told_late(r);
     }
+    io_result receive_bytes(descriptor& d, void* to, std::size_t room, time_point deadline) noexcept override {
+        late(rates_.late_begin);
+        if (happens(rates_.reset)) return -ECONNRESET;
+        return told_late(real_->receive_bytes(d, to, is_stream(d) ? shorter(room) : room, deadline));
+    }
     io_result send(descriptor& d, const msghdr& message, int flags, time_point deadline) noexcept override {
         late(rates_.late_begin);
         if (const int error = failure(rates_.reset, rates_.no_buffers)) return -error;

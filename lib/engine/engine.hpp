@@ -103,6 +103,8 @@ public:
     virtual io_result accept(descriptor&, sockaddr*, socklen_t*, int flags, time_point deadline) noexcept = 0;
     virtual io_result connect(descriptor&, const sockaddr*, socklen_t, time_point deadline) noexcept = 0;
     virtual io_result receive(descriptor&, msghdr&, int flags, time_point deadline) noexcept = 0;
+    /// receive without flags, into one buffer: shorter, and with less on the stack of the fiber while it waits.
+    virtual io_result receive_bytes(descriptor&, void* to, std::size_t room, time_point deadline) noexcept = 0;
     virtual io_result send(descriptor&, const msghdr&, int flags, time_point deadline) noexcept = 0;
     virtual io_result read(descriptor&, void* to, std::size_t size, time_point deadline) noexcept = 0;
     virtual io_result write(descriptor&, const void* from, std::size_t size, time_point deadline) noexcept = 0;

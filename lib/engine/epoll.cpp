@@ -61,26 +61,14 @@ public:
 
     io_result receive(descriptor& d, msghdr& message, int flags, time_point deadline) noexcept override {
         constexpr int consuming = MSG_CMSG_CLOEXEC | MSG_NOSIGNAL;
-        if ((flags & ~consuming) != 0 || !d.registered || !d.registered->short_read_empties || !d.registered->belongs_to(*this))
-            return trying_engine::receive(d, message, flags, deadline);
-        if (kernel::cancellation_deliverable()) return io_result::cancelled();
+        if ((flags & ~consuming) != 0 || !emptied_by_short_reads(d)) return trying_engine::receive(d, message, flags, deadline);
         std::size_t room = 0;
         for (std::size_t i = 0; i < message.msg_iovlen; ++i) room += message.msg_iov[i].iov_len;
-        for (;;) {
-            if (d.file < 0) return io_result(-EBADF);
-            if (d.registered->expects_data) {
-                const ssize_t size = receive_now(d.file, message, flags);
-                if (size >= 0) {
-                    d.registered->expects_data = size == 0 || static_cast<std::size_t>(size) >= room;
-                    home().operation_done();
-                    return io_result(size);
-                }
-                if (errno == EINTR) continue;
-                if (errno != EAGAIN) return io_result(-errno);
-                d.registered->expects_data = false;
-            }
-            if (const io_result waited = wait_ready(d, direction::read, deadline, "recv"); !waited.ok()) return waited;
-        }
+        return receive_by(d, room, deadline, [&message, flags](int fd, std::size_t) { return receive_now(fd, message, flags); });
+    }
+    io_result receive_bytes(descriptor& d, void* to, std::size_t room, time_point deadline) noexcept override {
+        if (!emptied_by_short_reads(d)) return trying_engine::receive_bytes(d, to, room, deadline);
+        return receive_by(d, room, deadline, [to](int fd, std::size_t size) { return ::recv(fd, to, size, 0); });
     }
 
     int add(watch& w) noexcept override { return set_.add(w); }
@@ -119,6 +107,31 @@ protected:
     }
 
 private:
+    bool emptied_by_short_reads(const descriptor& d) const noexcept {
+        return d.registered && d.registered->short_read_empties && d.registered->belongs_to(*this);
+    }
+
+    /// \param now  receives without waiting: now(file, room)
+    template <class Receive>
+    io_result receive_by(descriptor& d, std::size_t room, time_point deadline, Receive now) noexcept {
+        if (kernel::cancellation_deliverable()) return io_result::cancelled();
+        for (;;) {
+            if (d.file < 0) return io_result(-EBADF);
+            if (d.registered->expects_data) {
+                const ssize_t size = now(d.file, room);
+                if (size >= 0) {
+                    d.registered->expects_data = size == 0 || static_cast<std::size_t>(size) >= room;
+                    home().operation_done();
+                    return io_result(size);
+                }
+                if (errno == EINTR) continue;
+                if (errno != EAGAIN) return io_result(-errno);
+                d.registered->expects_data = false;
+            }
+            if (const io_result waited = wait_ready(d, direction::read, deadline, "recv"); !waited.ok()) return waited;
+        }
+    }
+
     epoll_set set_;
     file_pool files_;
     registration* registrations_ = nullptr;

@@ -194,6 +194,32 @@ public:
         }
     }
 
+    io_result receive_bytes(descriptor& d, void* to, std::size_t room, time_point deadline) noexcept override {
+        if (d.registered && !d.registered->stream) return trying_engine::receive_bytes(d, to, room, deadline);
+        if (kernel::cancellation_deliverable()) return io_result::cancelled();
+        for (;;) {
+            if (d.file < 0) return io_result(-EBADF);
+            bool seen_empty = false;
+            if (!d.registered || d.registered->expects_data) {
+                const ssize_t n = ::recv(d.file, to, room, MSG_DONTWAIT);
+                if (n >= 0) {
+                    if (d.registered) d.registered->expects_data = static_cast<std::size_t>(n) >= room;
+                    home().operation_done();
+                    return io_result(n);
+                }
+                if (errno == EINTR) continue;
+                if (errno != EAGAIN) return io_result(-errno);
+                seen_empty = true;
+            }
+            const io_result r = submit(d, direction::read, deadline, "recv", [=](io_uring_sqe& e, int fd) {
+                ::io_uring_prep_recv(&e, fd, to, std::min(room, longest), 0);
+                if (seen_empty) e.ioprio |= IORING_RECVSEND_POLL_FIRST;
+            });
+            if (r.error() == EAGAIN) return trying_engine::receive_bytes(d, to, room, deadline);
+            return r;
+        }
+    }
+
     io_result poll_fd(int fd, direction way, time_point deadline, const char* what) noexcept override {
         if (kernel::cancellation_deliverable()) return io_result::cancelled();
         if (const ssize_t events = look(fd, way); events >= 0) return io_result(events);
@@ -325,7 +351,10 @@ private:
     void settle(operation& op, const char* what, const void* object) noexcept {
         op.waiting = nullptr;
         op.guard = nullptr;
-        if (op.finished) return;
+        if (!op.finished) [[unlikely]] give_up(op, what, object);
+    }
+    /// Apart, so that it takes no room in the frame of a fiber that waits.
+    WEFT_NOINLINE void give_up(operation& op, const char* what, const void* object) noexcept {
         make_room();
         if (op.finished) return;
         io_uring_sqe& e = ring_.entry(nullptr);

@@ -88,6 +88,10 @@ io_result trying_engine::receive(descriptor& d, msghdr& message, int flags, time
     return perform(d, direction::read, deadline, "recv", [&](int fd) { return ::recvmsg(fd, &message, flags); });
 }
 
+io_result trying_engine::receive_bytes(descriptor& d, void* to, std::size_t room, time_point deadline) noexcept {
+    return perform(d, direction::read, deadline, "recv", [=](int fd) { return ::recv(fd, to, room, 0); });
+}
+
 io_result trying_engine::send(descriptor& d, const msghdr& message, int flags, time_point deadline) noexcept {
     return perform(d, direction::write, deadline, "send",
                    [&](int fd) { return send_now(fd, message, flags | MSG_NOSIGNAL); });

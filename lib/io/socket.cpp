@@ -82,6 +82,7 @@ void socket::connect(const endpoint& peer) {
 
 std::size_t socket::recv(std::span<std::byte> to, int flags) {
     socket_state& s = open_state(state_, "socket::recv");
+    if (flags == 0) return detail::receive_bytes(s, to, "socket::recv");
     iovec one = piece(to);
     msghdr m{};
     m.msg_iov = &one;

@@ -18,10 +18,12 @@ using engine_layer::io_result;
 
 namespace {
 
+[[noreturn]] WEFT_NOINLINE void refuse_without_loop(const char* call) { throw no_running_loop(call); }
+
 /// The engine of this thread's loop; null in a loop callback, where only calls that need not wait work.
 engine* engine_for(const char* call) {
     kernel::scheduler* s = kernel::scheduler::current();
-    if (!s) throw no_running_loop(call);
+    if (!s) [[unlikely]] refuse_without_loop(call);
     return s->may_park() ? s->engine : nullptr;
 }
 
@@ -60,6 +62,32 @@ endpoint destination(const msghdr& m) noexcept {
 
 [[noreturn]] WEFT_NOINLINE void send_failed(io_result r, const char* call, const socket_state& s, const msghdr& m) {
     throw_failure(r, call, m.msg_name ? destination(m).to_string() : s.where());
+}
+
+// In a loop callback, or with MSG_DONTWAIT. Apart, so that they take no room in the frame of a fiber that waits.
+
+WEFT_NOINLINE std::size_t receive_at_once(socket_state& s, msghdr& m, int flags, const char* call) {
+    check_cancelled();
+    const io_result r = at_once(s.fd(), [&](int fd) { return ::recvmsg(fd, &m, flags); });
+    if (would_block(r) && !(flags & MSG_DONTWAIT)) throw no_running_task(call);
+    if (!r.ok()) throw_failure(r, call, s);
+    return static_cast<std::size_t>(r.value());
+}
+
+WEFT_NOINLINE std::size_t receive_at_once(socket_state& s, std::span<std::byte> to, const char* call) {
+    iovec one{to.data(), to.size()};
+    msghdr m{};
+    m.msg_iov = &one;
+    m.msg_iovlen = 1;
+    return receive_at_once(s, m, 0, call);
+}
+
+WEFT_NOINLINE std::size_t send_at_once(socket_state& s, const msghdr& m, int flags, const char* call) {
+    check_cancelled();
+    const io_result r = at_once(s.fd(), [&](int fd) { return ::sendmsg(fd, &m, flags); });
+    if (would_block(r) && !(flags & MSG_DONTWAIT)) throw no_running_task(call);
+    if (!r.ok()) send_failed(r, call, s, m);
+    return static_cast<std::size_t>(r.value());
 }
 
 }  // namespace
@@ -107,19 +135,22 @@ void throw_failure(io_result r, const char* call, const std::string& where) {
 
 void throw_failure(io_result r, const char* call, const socket_state& s) { throw_failure(r, call, s.where()); }
 
+std::size_t receive_bytes(socket_state& s, std::span<std::byte> to, const char* call) {
+    engine* e = engine_for(call);
+    if (!e) [[unlikely]] return receive_at_once(s, to, call);
+    const inside<socket_state> guard(s);
+    const io_result r = e->receive_bytes(*s.file, to.data(), to.size(), time_point::max());
+    if (!r.ok()) throw_failure(r, call, s);
+    return static_cast<std::size_t>(r.value());
+}
+
 std::size_t receive_message(socket_state& s, msghdr& m, int flags, const char* call) {
     if (flags & MSG_WAITALL) [[unlikely]] refuse_waitall(call);
     flags |= MSG_CMSG_CLOEXEC;
     engine* e = engine_for(call);
+    if (!e || flags & MSG_DONTWAIT) [[unlikely]] return receive_at_once(s, m, flags, call);
     const inside<socket_state> guard(s);
-    io_result r = 0;
-    if (e && !(flags & MSG_DONTWAIT)) {
-        r = e->receive(*s.file, m, flags, time_point::max());
-    } else {
-        check_cancelled();
-        r = at_once(s.fd(), [&](int fd) { return ::recvmsg(fd, &m, flags); });
-        if (!e && would_block(r) && !(flags & MSG_DONTWAIT)) throw no_running_task(call);
-    }
+    const io_result r = e->receive(*s.file, m, flags, time_point::max());
     if (!r.ok()) throw_failure(r, call, s);
     return static_cast<std::size_t>(r.value());
 }
@@ -127,15 +158,9 @@ std::size_t receive_message(socket_state& s, msghdr& m, int flags, const char* c
 std::size_t send_message(socket_state& s, const msghdr& m, int flags, const char* call) {
     flags |= MSG_NOSIGNAL;
     engine* e = engine_for(call);
+    if (!e || flags & MSG_DONTWAIT) [[unlikely]] return send_at_once(s, m, flags, call);
     const inside<socket_state> guard(s);
-    io_result r = 0;
-    if (e && !(flags & MSG_DONTWAIT)) {
-        r = e->send(*s.file, m, flags, time_point::max());
-    } else {
-        check_cancelled();
-        r = at_once(s.fd(), [&](int fd) { return ::sendmsg(fd, &m, flags); });
-        if (!e && would_block(r) && !(flags & MSG_DONTWAIT)) throw no_running_task(call);
-    }
+    const io_result r = e->send(*s.file, m, flags, time_point::max());
     if (!r.ok()) send_failed(r, call, s, m);
     return static_cast<std::size_t>(r.value());
 }

@@ -79,6 +79,7 @@ socket_state_ptr adopt_own(int fd);
 
 // The calls that may wait, for socket, stream and server; `call` names the public call in what they throw.
 
+std::size_t receive_bytes(socket_state& s, std::span<std::byte> to, const char* call);
 std::size_t receive_message(socket_state& s, ::msghdr& m, int flags, const char* call);
 std::size_t send_message(socket_state& s, const ::msghdr& m, int flags, const char* call);
 std::size_t send_file(socket_state& s, int file, off_t* offset, std::size_t count, const char* call);

@@ -14,11 +14,7 @@ public:
     explicit socket_transport(weft::socket s) noexcept : socket_(std::move(s)) {}
 
     std::size_t read(std::span<std::byte> to, const char* call) override {
-        iovec one{to.data(), to.size()};
-        msghdr m{};
-        m.msg_iov = &one;
-        m.msg_iovlen = 1;
-        return receive_message(open(call), m, 0, call);
+        return receive_bytes(open(call), to, call);
     }
 
     std::size_t write(std::span<const iovec> pieces, const char* call) override {
