@@ -172,6 +172,8 @@ descriptor_ptr adopt_shared(int fd) { return descriptor_ptr(new descriptor(fd));
 
 int fd_of(const descriptor& d) noexcept { return d.file; }
 
+void set_owner(descriptor& d, const void* owner) noexcept { d.owner = owner; }
+
 int close(descriptor& d) noexcept {
     const int fd = std::exchange(d.file, -1);
     if (d.registered && std::exchange(d.registered, nullptr)->retire(true)) return 0;

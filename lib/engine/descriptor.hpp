@@ -101,6 +101,7 @@ struct descriptor {
 
     int file;                            // -1: closed
     registration* registered = nullptr;  // null: nobody has waited yet
+    const void* owner = nullptr;         // what is touched with it: a hint
 };
 
 }  // namespace weft::engine_layer

@@ -51,6 +51,8 @@ descriptor_ptr adopt(int fd);
 /// writes, the caller does itself, and only when poll() says that it need not wait.
 descriptor_ptr adopt_shared(int fd);
 int fd_of(const descriptor& d) noexcept;
+/// Who uses d as a rule; a hint, for what to fetch before a fiber that waits for d goes on.
+void set_owner(descriptor& d, const void* owner) noexcept;
 /// Ends the registration, gives the file back without closing it. Waiters are woken with -EBADF.
 int release(descriptor_ptr d) noexcept;
 /// Closes the file now, wakes the waiters with -EBADF; the descriptor stays as a shell whose operations give -EBADF.

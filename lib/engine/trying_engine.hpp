@@ -3,6 +3,7 @@
 /// trying_engine: the operations as both engines can do them: try, and if that would have to wait, wait until the file is
 /// ready, and try again. An engine says how it waits, and does otherwise what it can do better.
 
+#include "engine/descriptor.hpp"
 #include "engine/engine.hpp"
 #include "kernel/scheduler.hpp"
 
@@ -38,11 +39,11 @@ protected:
     /// Waits for the file by a watch. The file may be watched or registered already.
     io_result wait_watched(int fd, direction, time_point deadline, const char* what) noexcept;
 
-    /// Says what the running fiber will touch when it goes on; what owns d stands beside it as a rule.
+    /// Says what the running fiber will touch when it goes on.
     void will_touch(const descriptor& d, const registration& r) noexcept {
         const void** const hints = scheduler_.running_fiber().touched_by_engine;
         hints[0] = &d;
-        hints[1] = reinterpret_cast<const char*>(&d) + 48;
+        hints[1] = d.owner;
         hints[2] = &r;
     }
 

@@ -29,7 +29,9 @@ public:
 };
 
 struct socket_state {
-    explicit socket_state(engine_layer::descriptor_ptr f) noexcept : file(std::move(f)) {}
+    explicit socket_state(engine_layer::descriptor_ptr f) noexcept : file(std::move(f)) {
+        engine_layer::set_owner(*file, this);
+    }
 
     engine_layer::descriptor_ptr file;             // first, with what else every call touches
     unsigned users = 0;

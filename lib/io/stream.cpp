@@ -25,8 +25,8 @@ public:
         kernel::fiber* running = kernel::this_thread().parkable;
         if (!running) return;
         running->touched_by_caller[0] = &s;
-        running->touched_by_caller[1] = reinterpret_cast<const char*>(s.get()) - 32;   // its transport, as a rule
-        running->touched_by_caller[2] = reinterpret_cast<const char*>(s.get()) + 32;
+        running->touched_by_caller[1] = s.get();
+        running->touched_by_caller[2] = s->below.get();
     }
     ~exclusive() { state_.*busy_ = false; }
 

@@ -18,11 +18,11 @@
 
 namespace weft::detail {
 
-struct stream_state {
+struct alignas(64) stream_state {
     stream_state(std::unique_ptr<transport> carrier, std::size_t bound) noexcept
         : below(std::move(carrier)), limit(bound) {}
 
-    // First what every call touches.
+    // First what every call touches, on one line of the cache.
     std::unique_ptr<transport> below;
     std::exception_ptr failure;   // of reading; or of writing, until reading has found out
     unsigned users = 0;
