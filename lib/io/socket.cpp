@@ -53,8 +53,8 @@ socket::socket(int fd) {
     socklen_t size = sizeof type;
     if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
         throw_errno(errno, "socket", "from descriptor " + std::to_string(fd));
-    auto made = std::make_unique<socket_state>(engine_layer::descriptor_ptr());
-    made->file = engine_layer::adopt(fd);
+    auto made = std::make_unique<socket_state>();
+    made->own(engine_layer::adopt(fd));   // if it throws, fd is still the caller's
     state_.reset(made.release());
 }
 

@@ -29,7 +29,11 @@ public:
 };
 
 struct socket_state {
-    explicit socket_state(engine_layer::descriptor_ptr f) noexcept : file(std::move(f)) {
+    /// To be followed by own().
+    socket_state() noexcept = default;
+    explicit socket_state(engine_layer::descriptor_ptr f) noexcept { own(std::move(f)); }
+    void own(engine_layer::descriptor_ptr f) noexcept {
+        file = std::move(f);
         engine_layer::set_owner(*file, this);
     }
 
