@@ -7,12 +7,15 @@
 /// before the lock is held again ends the wait, as in asyncio; a notification that the waiter had received by
 /// then goes on to the next one of those that were waiting, too.
 ///
-/// A waiter that notify_all woke, or notify_one as the last one, has nothing to pass on and does not touch the
-/// condition variable again: it may be gone. (Whoever notifies several one by one and destroys it then must
-/// know that no cancellation can have reached those before the last.)
+/// It may be destroyed as soon as everybody who waits has been notified, as std's. A waiter that notify_all woke,
+/// or notify_one as the last one, has nothing to pass on and does not come back to it. Any other stands in a
+/// second list from its notification until it holds the lock again, and the destructor tells those that are
+/// still there that they have nothing to pass on any more.
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <stop_token>
 #include <utility>
@@ -100,11 +103,28 @@ public:
     }
 
 private:
+    /// One wait. debt_: owing while it stands in notified_, set and cleared under the gate, except
+    ///   owing -> returning  by the waiter, before it enters the gate to take itself out;
+    ///   owing -> none       by the destructor: then the waiter does not come back.
+    class entry : public detail::waiter {
+    public:
+        using waiter::waiter;
+        /// Whether it may have a notification to pass on.
+        bool owes() const noexcept { return debt_.load(std::memory_order_acquire) != none; }
+
+    private:
+        friend condition_variable;
+        enum : std::uint8_t { none, owing, returning };
+        std::atomic<std::uint8_t> debt_{none};
+        entry* before_;
+        entry* behind_;  // in notified_
+    };
+
     /// True if notified, false if timed out. `stop` is looked at once the waiter stands in the queue: what
     /// stops later notifies.
     template <class Lock>
     bool wait_once(Lock& lock, detail::time_point deadline, const std::stop_token& stop = {}) {
-        detail::waiter self("condition_variable::wait", this);
+        entry self("condition_variable::wait", this);
         enqueue(self);
         if (stop.stop_requested()) {
             leave(self);
@@ -132,6 +152,8 @@ private:
             pass_on(self);
             throw;
         }
+        if (self.owes()) [[unlikely]]
+            settle(self);
         return outcome == detail::wait_outcome::woken;
     }
 
@@ -158,13 +180,19 @@ private:
         lock = std::unique_lock(locked, std::adopt_lock);
     }
 
-    void enqueue(detail::waiter& self) noexcept;
-    void leave(detail::waiter& self) noexcept;
-    detail::wait_outcome wait_notified(detail::waiter& self, detail::time_point deadline) noexcept;
-    void pass_on(const detail::waiter& self) noexcept;
+    void enqueue(entry& self) noexcept;
+    void leave(entry& self) noexcept;
+    detail::wait_outcome wait_notified(entry& self, detail::time_point deadline) noexcept;
+    entry* claim_one(const detail::gate_lock& lock) noexcept;
+    void note(entry& notified) noexcept;
+    void pass_on(entry& self) noexcept;
+    void settle(entry& self) noexcept;
+    static bool begin_to_return(entry& self) noexcept;
+    void forget(entry& self) noexcept;
 
-    mutable detail::gate gate_;
-    detail::wait_list waiters_;  // slot: not null if it was woken and nobody was left waiting
+    detail::gate gate_;
+    detail::wait_list waiters_;
+    entry* notified_ = nullptr;  // by notify_one while others waited, and may pass that on
 };
 
 }  // namespace weft

@@ -1,4 +1,4 @@
-// Synchronization that waits: a contended mutex, and a condition variable played to and fro.
+// Synchronization that waits: a contended mutex; a condition variable played to and fro, and one that many wait for.
 
 #include <boost/fiber/all.hpp>
 
@@ -89,5 +89,61 @@ void condition_boost(benchmark::State& state) {
 }
 BENCHMARK(condition_weft)->Name("condition, ping-pong/weft")->UseManualTime()->Iterations(1);
 BENCHMARK(condition_boost)->Name("condition, ping-pong/boost_fiber")->UseManualTime()->Iterations(1);
+
+/// Many wait for work, and are notified of it one by one.
+template <class Mutex, class Condition>
+struct crew {
+    Mutex mutex;
+    Condition changed;
+    std::size_t work = 0;
+    bool over = false;
+
+    void take() {
+        std::unique_lock lock(mutex);
+        for (;;) {
+            changed.wait(lock, [&] { return work > 0 || over; });
+            if (work == 0) return;
+            --work;
+        }
+    }
+    template <class Yield>
+    void give(Yield yield) {
+        for (std::size_t i = 0; i < rounds; ++i) {
+            {
+                std::lock_guard lock(mutex);
+                ++work;
+            }
+            changed.notify_one();
+            if (i % contenders == 0) yield();
+        }
+        std::lock_guard lock(mutex);
+        over = true;
+        changed.notify_all();
+    }
+};
+void crew_weft(benchmark::State& state) {
+    weft::run([&] {
+        bench::timed(state, rounds, [] {
+            crew<weft::mutex, weft::condition_variable> c;
+            std::vector<weft::task<>> tasks;
+            for (std::size_t i = 0; i < contenders; ++i) tasks.push_back(weft::create_task([&] { c.take(); }));
+            c.give(weft::yield_now);
+            for (auto& t : tasks) t.join();
+        });
+    });
+}
+void crew_boost(benchmark::State& state) {
+    bench::on_own_thread([&] {
+        bench::timed(state, rounds, [] {
+            crew<boost::fibers::mutex, boost::fibers::condition_variable> c;
+            std::vector<boost::fibers::fiber> fibers;
+            for (std::size_t i = 0; i < contenders; ++i) fibers.emplace_back([&] { c.take(); });
+            c.give(boost::this_fiber::yield);
+            for (auto& f : fibers) f.join();
+        });
+    });
+}
+BENCHMARK(crew_weft)->Name("condition, 10 wait for work/weft")->UseManualTime()->Iterations(1);
+BENCHMARK(crew_boost)->Name("condition, 10 wait for work/boost_fiber")->UseManualTime()->Iterations(1);
 
 }  // namespace

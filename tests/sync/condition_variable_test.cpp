@@ -383,6 +383,64 @@ TEST_CASE_METHOD(fixture, "condition_variable: it may be destroyed once its last
     });
 }
 
+TEST_CASE_METHOD(fixture, "condition_variable: it may be destroyed once its waiters are notified one by one, and the first be cancelled") {
+    run([] {
+        for (const bool cancel_first : {false, true}) {
+            mutex m;
+            auto changed = std::make_unique<condition_variable>();
+            std::unique_lock held(m, std::defer_lock);
+            const auto waits = [&] {
+                std::unique_lock lock(m);
+                changed->wait(lock);
+            };
+            auto first = create_task(waits);
+            auto second = create_task(waits);
+            auto third = create_task(waits);
+            yield_now();
+            if (!cancel_first)
+                held.lock();  // they are cancelled while they lock again
+            for (int i = 0; i < 3; ++i)
+                changed->notify_one();
+            changed.reset();
+            if (!cancel_first)
+                yield_now();
+            first.cancel();
+            second.cancel();
+            if (!cancel_first)
+                held.unlock();
+            third.get();
+            first.join();
+            second.join();
+            CHECK(first.cancelled());
+            CHECK(second.cancelled());
+        }
+    });
+}
+
+TEST_CASE_METHOD(fixture, "condition_variable: it may be destroyed when the last waiter has given up, and a notified one be cancelled") {
+    run([] {
+        mutex m, other;
+        auto changed = std::make_unique<condition_variable>();
+        auto notified = create_task([&] {
+            std::unique_lock lock(m);
+            changed->wait(lock);
+        });
+        auto gives_up = create_task([&] {
+            std::unique_lock lock(other);
+            CHECK(changed->wait_for(lock, 1s) == std::cv_status::timeout);
+        });
+        yield_now();
+        std::unique_lock held(m);
+        changed->notify_one();
+        gives_up.get();
+        changed.reset();
+        notified.cancel();
+        held.unlock();
+        notified.join();
+        CHECK(notified.cancelled());
+    });
+}
+
 TEST_CASE("condition_variable: destroying one that somebody waits for ends the program with a sentence") {
     const auto child = in_child([] {
         run([] {
@@ -422,6 +480,37 @@ TEST_CASE_METHOD(real_time, "condition_variable: plain threads and tasks of two 
         thread third([&] { take_turns(3); });
     }
     CHECK(turn == 4 * times);
+}
+
+TEST_CASE_METHOD(real_time, "condition_variable: it may be destroyed at once when waiters of other threads are notified one by one") {
+    for (int round = rounds(200); round > 0; --round) {
+        mutex m;
+        auto changed = std::make_unique<condition_variable>();
+        int waiting = 0;
+        std::atomic<bool> notified{false};
+        const auto waits = [&] {
+            std::unique_lock lock(m);
+            ++waiting;
+            changed->wait(lock);
+        };
+        const auto is_cancelled = [&] {
+            auto t = create_task(waits);
+            until([&] { return notified.load(); });
+            t.cancel();
+            t.join();
+        };
+        loop_thread first(is_cancelled);
+        loop_thread second(is_cancelled);
+        thread third(waits);
+        until([&] {
+            const std::scoped_lock lock(m);
+            return waiting == 3;
+        });
+        for (int i = 0; i < 3; ++i)
+            changed->notify_one();
+        notified = true;
+        changed.reset();
+    }
 }
 
 TEST_CASE_METHOD(real_time, "condition_variable: a plain thread's timed wait gives up") {
