@@ -35,6 +35,14 @@ public:
         return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : count;
     }
 
+    std::ptrdiff_t read_now(std::span<std::byte> to) noexcept override {
+        if (!socket_.is_open()) return -1;
+        ssize_t count = 0;
+        do count = ::recv(socket_.native_handle(), to.data(), to.size(), MSG_DONTWAIT);
+        while (count < 0 && errno == EINTR);
+        return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : count;
+    }
+
     void write_eof(const char* call) override {
         socket_state& s = open(call);
         if (::shutdown(s.fd(), SHUT_WR) < 0) throw_errno(errno, call, s);

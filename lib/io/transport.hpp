@@ -29,6 +29,8 @@ public:
     virtual std::size_t write(std::span<const iovec> pieces, const char* call) = 0;
     /// As much of the pieces as goes without waiting; 0: nothing does; -1: it failed. Not while write() is inside.
     virtual std::ptrdiff_t write_now(std::span<const iovec>) noexcept { return 0; }
+    /// What has come already; 0: nothing, or the end; -1: it failed. Not while read() is inside.
+    virtual std::ptrdiff_t read_now(std::span<std::byte>) noexcept { return 0; }
     /// Ends the writing direction. Waits only where something must be sent for that, and there is no room for it.
     virtual void write_eof(const char* call) = 0;
     virtual void close() = 0;

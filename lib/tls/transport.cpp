@@ -42,6 +42,14 @@ iovec piece(const std::string& text, std::size_t from) noexcept {
     return {const_cast<char*>(text.data()) + from, text.size() - from};   // SAFETY: it is only read through
 }
 
+// Closing a socket with something unread resets the connection, and what was written and is still on its way is lost. With TLS
+// there may be such though the peer has written nothing: a server's tickets, the other end's end.
+void drop_what_came(detail::transport& below) noexcept {
+    std::byte dropped[4096];
+    for (int i = 0; i < 16; ++i)   // a peer that goes on writing all the same may be reset
+        if (below.read_now(dropped) < static_cast<std::ptrdiff_t>(sizeof dropped)) return;
+}
+
 }  // namespace
 
 tls_transport::tls_transport(std::shared_ptr<context_state> context, const std::string& server_name, std::string peer,
@@ -196,6 +204,7 @@ void tls_transport::close() {
         send_what_goes();
         if (sent_ < sending_.size() && !broken_below_ && !receiving_ && linger()) return;
     }
+    if (established_ && !receiving_) drop_what_came(*below_);
     below_->close();
 }
 
@@ -216,6 +225,7 @@ bool tls_transport::linger() noexcept {
                         } catch (const std::exception&) {
                             // The peer does not want to hear it.
                         }
+                        drop_what_came(*below);
                         below->close();
                     });
         return true;

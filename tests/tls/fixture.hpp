@@ -69,6 +69,7 @@ public:
         one.iov_len = std::min(one.iov_len, hooks_->most);
         return below_->write_now({&one, 1});
     }
+    std::ptrdiff_t read_now(std::span<std::byte> to) noexcept override { return below_->read_now(to); }
     void write_eof(const char* call) override { below_->write_eof(call); }
     void close() override { below_->close(); }
     weft::endpoint remote_endpoint() const override { return below_->remote_endpoint(); }
