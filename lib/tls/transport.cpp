@@ -214,7 +214,7 @@ bool tls_transport::linger() noexcept {
     if (!kernel::this_thread().running) return false;
     try {
         create_task({.name = "TLS: closing " + protocol_.peer()},
-                    [below = std::move(below_), rest = sending_.substr(sent_)] {
+                    [below = std::move(below_), rest = sending_.substr(sent_) + protocol_.output] {
                         try {
                             timeout(linger_time, [&] {
                                 for (std::size_t done = 0; done < rest.size();) {

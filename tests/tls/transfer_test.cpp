@@ -292,6 +292,15 @@ TEST_CASE("transfer: the end is told also when there is no room for it at once")
             CHECK(writer.get());
             CHECK(pair.server.read().empty());
         }
+        SECTION("by close, behind what a cancelled write has left") {
+            virtual_clock clock;
+            tls_pair pair(narrow_pair());
+            const std::string all = long_text(1'000'000);
+            CHECK_FALSE(weft::move_on_after(1s, [&] { pair.client.write(all); }));
+            pair.client.close();
+            const std::string came = pair.server.read();
+            CHECK((!came.empty() && all.starts_with(came)));
+        }
         SECTION("or not, to a peer that never reads") {
             virtual_clock clock;
             tls_pair pair(narrow_pair());
