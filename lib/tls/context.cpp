@@ -41,11 +41,13 @@ std::shared_ptr<context_state> make_state(bool is_server) {
     SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_app_data(context, state.get());
     tls_layer::protocol::set_callbacks(*state);
+    state->rules_changed();
     return state;
 }
 
 void show(context_state& state, const identity& shown, const char* call) {
     const openssl_call guard;
+    state.rules_changed();   // a session goes on with what was shown when it began
     if (SSL_CTX_use_cert_and_key(state.context.get(), shown.certificate.get(), shown.key.get(), shown.chain.get(), 1) == 1)
         return;
     const auto report = guard.errors();   // "ee key too small"
@@ -89,6 +91,14 @@ int number_of(tls_version version) { return version == tls_version::tls_1_2 ? TL
 }  // namespace
 
 namespace tls_layer {
+
+void context_state::rules_changed() {
+    sessions.clear();
+    // A ticket carries this; with another one a server goes through the whole handshake.
+    const std::string id = "weft " + std::to_string(++rules);
+    if (is_server) SSL_CTX_set_session_id_context(context.get(), reinterpret_cast<const unsigned char*>(id.data()),
+                                                  static_cast<unsigned>(id.size()));
+}
 
 const identity* context_state::identity_for(std::string_view server_name) const {
     std::string wanted = lower(server_name);
@@ -166,22 +176,20 @@ void tls_context::load_verify_locations(const std::string& file_or_directory) {
     } else {
         trust(*state_, tls_layer::read_pem_file(file_or_directory, call), call);
     }
-    state_->sessions.clear();
+    state_->rules_changed();
 }
 
 void tls_context::load_verify_locations(const pem& certificates) {
     trust(*state_, in_memory(certificates, "certificates"), "tls_context::load_verify_locations");
-    state_->sessions.clear();
+    state_->rules_changed();
 }
-
-// Sessions that were begun under other rules are not gone on with.
 
 void tls_context::set_revocation_check(revocation_check which) {
     X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(state_->context.get());
     X509_VERIFY_PARAM_clear_flags(rules, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     if (which != revocation_check::none) X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_CRL_CHECK);
     if (which == revocation_check::chain) X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_CRL_CHECK_ALL);
-    state_->sessions.clear();
+    state_->rules_changed();
 }
 
 void tls_context::set_verify_mode(verify_mode mode) {
@@ -191,12 +199,12 @@ void tls_context::set_verify_mode(verify_mode mode) {
                       : mode == verify_mode::optional ? SSL_VERIFY_PEER
                                                       : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_verify(state_->context.get(), flags, tls_layer::protocol::on_verify);
-    state_->sessions.clear();
+    state_->rules_changed();
 }
 
 void tls_context::set_check_hostname(bool on) {
     state_->check_host = on;
-    state_->sessions.clear();
+    state_->rules_changed();
 }
 
 void tls_context::set_alpn_protocols(const std::vector<std::string>& protocols) {

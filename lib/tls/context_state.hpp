@@ -31,7 +31,10 @@ struct context_state {
     };
     std::vector<host> hosts;               // beside the context's own certificate
     session_cache sessions;                // a client's
+    unsigned rules = 0;                    // how often they changed: a server's tickets are good for connections under the same ones
 
+    /// Whom it trusts, or what it shows, has changed: sessions that were begun before are not gone on with.
+    void rules_changed();
     /// What is shown to clients that ask for this name; null: the context's own certificate.
     const identity* identity_for(std::string_view server_name) const;
 };

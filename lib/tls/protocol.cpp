@@ -98,7 +98,7 @@ int protocol::on_session(SSL* ssl, SSL_SESSION* session) noexcept {
     const protocol& self = protocol_of(ssl);
     if (self.session_key_.empty() || SSL_SESSION_is_resumable(session) != 1) return 0;
     try {
-        self.context_->sessions.put(self.session_key_, session_ptr(session));
+        self.context_->sessions.put(self.session_key_, session_ptr(session), self.session_generation_);
     } catch (...) {
         // Without memory it is freed, and the next connection begins anew.
     }
@@ -156,8 +156,6 @@ void protocol::set_callbacks(context_state& state) {
     SSL_CTX* const context = state.context.get();
     if (state.is_server) {
         SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);   // tickets are all that is needed
-        constexpr unsigned char id[] = "weft";
-        SSL_CTX_set_session_id_context(context, id, sizeof id - 1);
         SSL_CTX_set_cert_cb(context, on_certificate, nullptr);
         SSL_CTX_set_alpn_select_cb(context, on_alpn, nullptr);
     } else {
@@ -170,7 +168,8 @@ void protocol::set_callbacks(context_state& state) {
 
 protocol::protocol(std::shared_ptr<context_state> context, const std::string& server_name, std::string peer,
                    const std::string& session_key)
-    : context_(std::move(context)), peer_(std::move(peer)), session_key_(context_->is_server ? std::string() : session_key) {
+    : context_(std::move(context)), peer_(std::move(peer)), session_key_(context_->is_server ? std::string() : session_key),
+      session_generation_(context_->sessions.generation()) {
     const openssl_call guard;
     ssl_ = own<ssl_ptr>(SSL_new(context_->context.get()));
     SSL_set_app_data(ssl_.get(), this);

@@ -80,6 +80,7 @@ private:
     std::shared_ptr<context_state> context_;   // first: the SSL refers to it
     const std::string peer_;
     const std::string session_key_;            // empty: sessions are not kept
+    const unsigned session_generation_;        // of the context's cache when this began
     std::string expected_host_;
     std::string certificate_fault_;            // what is wrong with the peer's certificate, in words
     bool out_of_memory_ = false;               // in a callback, which cannot throw

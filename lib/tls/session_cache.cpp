@@ -4,8 +4,9 @@
 
 namespace weft::tls_layer {
 
-void session_cache::put(const std::string& host, session_ptr session) {
+void session_cache::put(const std::string& host, session_ptr session, unsigned begun) {
     const std::lock_guard lock(mutex_);
+    if (begun != generation_) return;
     auto found = by_host_.find(host);
     if (found == by_host_.end()) {
         if (entries_.size() == most_hosts) {
@@ -49,8 +50,14 @@ session_ptr session_cache::take(const std::string& host) {
 
 void session_cache::clear() {
     const std::lock_guard lock(mutex_);
+    ++generation_;
     by_host_.clear();
     entries_.clear();
+}
+
+unsigned session_cache::generation() {
+    const std::lock_guard lock(mutex_);
+    return generation_;
 }
 
 }  // namespace weft::tls_layer

@@ -2,7 +2,8 @@
 
 /// session_cache: the sessions that a client may go on with, by host and port.
 ///
-/// Any thread. A session of TLS 1.3 is handed out once (RFC 8446 C.4: used twice it would let an onlooker link the
+/// Any thread. Sessions come later than their handshake; what comes of a connection that was begun before the last clear() is
+/// not kept. A session of TLS 1.3 is handed out once (RFC 8446 C.4: used twice it would let an onlooker link the
 /// connections); one of TLS 1.2 stays. Of each host the latest few are kept, of all hosts those connected to last.
 
 #include <cstddef>
@@ -21,10 +22,13 @@ public:
     static constexpr std::size_t most_hosts = 1024;
     static constexpr std::size_t most_of_a_host = 4;
 
-    void put(const std::string& host, session_ptr session);
+    /// \param begun  generation() when the connection began
+    void put(const std::string& host, session_ptr session, unsigned begun);
     /// The latest; null if there is none.
     session_ptr take(const std::string& host);
     void clear();
+    /// How often it was cleared.
+    unsigned generation();
 
 private:
     struct entry {
@@ -33,7 +37,8 @@ private:
     };
 
     std::mutex mutex_;
-    std::list<entry> entries_;   // the host used last is first; guarded by mutex_, as is what follows
+    unsigned generation_ = 0;    // guarded by mutex_, as is what follows
+    std::list<entry> entries_;   // the host used last is first
     std::unordered_map<std::string, std::list<entry>::iterator> by_host_;
 };
 

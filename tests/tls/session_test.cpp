@@ -108,6 +108,56 @@ TEST_CASE("session: one that was begun without verifying is not gone on with by 
     });
 }
 
+TEST_CASE("session: one that comes after the context's rules have changed is not kept") {
+    const leak_check leaks;
+    weft::run([] {
+        counting_server server(server_context());
+        tls_context client = tls_context::client();
+        client.verify(false);
+        weft::stream s = weft::open_connection("127.0.0.1", server.server.endpoints().front().port(),
+                                               {.tls = &client, .server_name = "localhost"});
+        client.verify(true);
+        ask(s, "who am I?");   // the tickets come now
+        s.close();
+        CHECK(failure_of([&] { server.connect(client); }) == tls_errc::unknown_authority);
+    });
+}
+
+TEST_CASE("session: a ticket of a server that asked for no certificate is not good for one when it is required") {
+    const leak_check leaks;
+    weft::run([] {
+        for (const auto version : {tls_version::tls_1_2, tls_version::tls_1_3}) {
+            counting_server server(server_context());
+            tls_context client = client_context();
+            client.set_maximum_version(version);
+            CHECK_FALSE(server.connect(client).resumed);
+            CHECK(server.connect(client).resumed);
+            server.tls.load_verify_locations(root().certificate());
+            server.tls.set_verify_mode(weft::verify_mode::required);
+            CHECK(failure_of([&] { server.connect(client); }) == tls_errc::refused_by_peer);
+        }
+    });
+}
+
+TEST_CASE("session: a client that is given another certificate shows it, whatever session it has") {
+    const leak_check leaks;
+    weft::run([] {
+        tls_context asking = server_context();
+        asking.load_verify_locations(root().certificate());
+        asking.set_verify_mode(weft::verify_mode::optional);
+        counting_server server(asking);
+        tls_context client = client_context();
+        std::string whom;
+        server.connect(client);
+        CHECK(server.connect(client, "localhost", &whom).resumed);
+        CHECK(whom == "nobody\n");
+        const signed_certificate own = root().issue({.common_name = "client one", .names = {}});
+        client.load_cert_chain(own.certificate, own.key);
+        CHECK_FALSE(server.connect(client, "localhost", &whom).resumed);
+        CHECK(whom == "CN=client one\n");
+    });
+}
+
 TEST_CASE("session: a client's certificate is part of it") {
     const leak_check leaks;
     weft::run([] {
