@@ -259,7 +259,11 @@ void check_tls(const tls_context& context, tls_side side, std::string_view serve
     if (state.is_server) return;
     if (server_name.empty() && state.mode != verify_mode::none && state.check_host)
         refuse("server_name: it is empty, so nobody can tell whether the certificate is the right one");
-    if (server_name.find('\0') != server_name.npos || server_name.size() > 255)
+    std::string_view host = server_name.substr(0, server_name.find('%'));
+    if (host.ends_with('.')) host.remove_suffix(1);
+    // Of some nothing is left to compare; to OpenSSL ".example.org" means every host below.
+    const bool no_host = !server_name.empty() && (host.empty() || host.starts_with('.'));
+    if (no_host || server_name.find('\0') != server_name.npos || server_name.size() > 255)
         refuse("server_name: it is not the name of a host");
 }
 

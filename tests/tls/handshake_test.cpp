@@ -289,6 +289,10 @@ TEST_CASE("handshake: contexts of the wrong side are refused before anything hap
         weft::stream ours(std::move(near)), theirs(std::move(far));
         CHECK_THROWS_AS(ours.start_tls(client), std::invalid_argument);
         CHECK_THROWS_AS(ours.start_tls(client, std::string("a\0b", 3)), std::invalid_argument);
+        // Of these nothing would be left to compare, or anything below would do.
+        for (const char* name : {".", "%eth0", ".%eth0", ".example.org", ".."})
+            CHECK(message_of<std::invalid_argument>([&] { ours.start_tls(client, name); })
+                      .find("stream::start_tls: server_name: it is not the name of a host") == 0);
         CHECK_THROWS_AS(ours.get_tls_info(), weft::invalid_state);
         ours.write("still plain\n");
         CHECK(theirs.read_line() == "still plain\n");
