@@ -316,6 +316,11 @@ void protocol::throw_truncated(const char* call) const {
     raise(tls_errc::truncated, SSL_is_init_finished(ssl_.get()) ? "" : "in the handshake", {}, call);
 }
 
+void protocol::throw_flooded(const char* call) {
+    failed_ = true;
+    raise(tls_errc::protocol_error, "the peer asks for answers (new keys, say) and does not read them", {}, call);
+}
+
 tls_info protocol::info() const {
     const openssl_call guard;
     SSL* const ssl = ssl_.get();

@@ -47,6 +47,8 @@ public:
     void end() noexcept;
     /// The peer's connection ended without an end of TLS.
     [[noreturn]] void throw_truncated(const char* call) const;
+    /// The peer makes this side answer and does not take the answers.
+    [[noreturn]] void throw_flooded(const char* call);
 
     tls_info info() const;
     const context_state& context() const noexcept { return *context_; }

@@ -17,6 +17,8 @@ namespace {
 
 // Plaintext that is encrypted before it is sent: few system calls for many records, and little memory.
 constexpr std::size_t batch = 4 * SSL3_RT_MAX_PLAIN_LENGTH;
+// What reading makes to be sent (answers to new keys, alerts) and the peer has not taken.
+constexpr std::size_t most_answers = 64 * 1024;
 // Memory that a connection keeps though nothing is under way.
 constexpr std::size_t kept = 4096;
 // How long a closed connection may take to tell its peer so (ssl_shutdown_timeout of asyncio).
@@ -96,6 +98,7 @@ std::size_t tls_transport::read(std::span<std::byte> to, const char* call) {
             throw;
         }
         send_what_goes();
+        if (protocol_.output.size() > most_answers) protocol_.throw_flooded(call);
         if (step != protocol::step::needs_input) return count;
         receive(call);
     }

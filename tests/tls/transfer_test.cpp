@@ -3,8 +3,51 @@
 #include <random>
 
 #include "io/server_fixture.hpp"
+#include "tls/certificate.hpp"
 
 using namespace tls_test;
+
+namespace {
+
+/// OpenSSL by itself, for what weft's side never does.
+class bare_server {
+public:
+    bare_server() {
+        using namespace weft::tls_layer;
+        const identity shown = read_identity({localhost().certificate.text, ""}, {localhost().key.text, ""}, "", "test");
+        context_.reset(SSL_CTX_new(TLS_server_method()));
+        SSL_CTX_use_cert_and_key(context_.get(), shown.certificate.get(), shown.key.get(), shown.chain.get(), 1);
+        ssl_.reset(SSL_new(context_.get()));
+        SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+        SSL_set_accept_state(ssl_.get());
+    }
+    void shake_hands(weft::stream& to) {
+        while (SSL_do_handshake(ssl_.get()) != 1) {
+            send(to);
+            const std::string came = to.read(4096);
+            BIO_write(SSL_get_rbio(ssl_.get()), came.data(), static_cast<int>(came.size()));
+        }
+        send(to);
+    }
+    void ask_for_keys(int times) {
+        for (int i = 0; i < times; ++i) {
+            REQUIRE(SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED) == 1);
+            REQUIRE(SSL_do_handshake(ssl_.get()) == 1);
+        }
+    }
+    /// What it has to say.
+    void send(weft::stream& to) {
+        std::string said(static_cast<std::size_t>(BIO_pending(SSL_get_wbio(ssl_.get()))), '\0');
+        BIO_read(SSL_get_wbio(ssl_.get()), said.data(), static_cast<int>(said.size()));
+        to.write(said);
+    }
+
+private:
+    weft::tls_layer::ssl_ctx_ptr context_;
+    weft::tls_layer::ssl_ptr ssl_;
+};
+
+}  // namespace
 
 TEST_CASE("transfer: writes of every size arrive as they were") {
     const leak_check leaks;
@@ -345,6 +388,29 @@ TEST_CASE("transfer: a server waits for connections that are still telling their
         CHECK((s.read() == page));   // and the end, not a cut
         s.close();
         finish(server);
+    });
+}
+
+TEST_CASE("transfer: a peer that asks for new keys without end and does not read the answers is cut off") {
+    const leak_check leaks;
+    weft::run([] {
+        auto [near, far] = narrow_pair();
+        weft::stream client(std::move(near)), server(std::move(far));
+        weft::tls_context tls = client_context();
+        auto reading = start([&] {
+            client.start_tls(tls, "localhost");
+            const failure why = failure_of([&] { client.read(); });
+            client.close();
+            return why;
+        });
+        bare_server peer;
+        peer.shake_hands(server);
+        peer.ask_for_keys(10'000);
+        CHECK_THROWS_AS(peer.send(server), std::system_error);
+        server.close();
+        const failure why = reading.get();
+        CHECK(why == tls_errc::protocol_error);
+        CHECK(why.says("does not read them"));
     });
 }
 
