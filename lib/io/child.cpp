@@ -1,5 +1,6 @@
 #include "io/child.hpp"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -115,7 +116,18 @@ bool child::status_lost() const noexcept {
     return status_lost_;
 }
 
+// It waits for the pidfd itself, for the loop that started the child may not be turning.
+int child::wait_without_loop() noexcept {
+    while (!look()) {
+        pollfd file{spawned_.pidfd, POLLIN, 0};
+        ::poll(&file, 1, -1);
+    }
+    const gate_lock lock(gate_);
+    return *code_;
+}
+
 int child::wait(const char* call) {
+    if (!kernel::scheduler::current()) return wait_without_loop();
     {
         gate_lock lock(gate_);
         if (code_) return *code_;

@@ -48,6 +48,8 @@ public:
     void send_signal(int signo, const char* call);
 
 private:
+    int wait_without_loop() noexcept;
+
     spawned spawned_{-1, -1};       // constant once started; the pidfd is open until this is destroyed
     mutable gate gate_;
     std::optional<int> code_;       // set once; then the process is reaped

@@ -274,6 +274,23 @@ TEST_CASE("process: children outlive their loop, and are reaped and waited for a
     until([&] { return weft_test::open_descriptors() == before; });
 }
 
+TEST_CASE("process: a plain thread waits for a child also while nobody turns its loop") {
+    leak_check leaks;
+    weft::runner here;
+    process p = here.run([] { return endless(); });
+    here.run([&] { p.std_in().close(); });
+    CHECK(p.wait() == 0);
+    CHECK(p.wait() == 0);
+    p = here.run([] { return endless(); });
+    int code = 0;
+    std::thread plain([&] { code = p.wait(); });
+    p.kill();
+    plain.join();
+    CHECK(code == -SIGKILL);
+    here.run([&] { CHECK(p.wait() == -SIGKILL); });
+    p = process();
+}
+
 TEST_CASE("process: one that ends just as its loop does is not lost") {
     const auto before = weft_test::open_descriptors();
     for (int i = 0; i < weft_test::rounds(50); ++i) {
