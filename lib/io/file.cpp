@@ -339,6 +339,7 @@ void file::close() {
     file_state& s = *state_;
     s.end();
     if (s.users > 0 || s.fd() < 0) return;   // else the last one that leaves closes it
+    const inside_file guard(s);
     const int fd = engine_layer::release(std::move(s.file));
     kernel::scheduler* here = kernel::scheduler::current();
     const io_result r = here && here->may_park() ? here->engine->perform(file_call::close(fd), call)

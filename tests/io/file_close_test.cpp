@@ -64,6 +64,20 @@ TEST_CASE("file: destroying and moving it under a call lets that end") {
     });
 }
 
+TEST_CASE("file: a close that fails names the file, also when that is destroyed meanwhile") {
+    leak_check leaks;
+    temporary_folder folder;
+    const std::string path = folder / ("a name that is too long to stand in the string itself" + std::string(64, 'x'));
+    weft::run([&] {
+        auto f = std::make_unique<file>(file::open(path, O_RDWR | O_CREAT));
+        ::close(f->native_handle());   // somebody's mistake: the system refuses to close it again
+        auto closing = start([&] { return message_of<std::system_error>([&] { f->close(); }); });
+        f.reset();
+        const std::string text = closing.get();
+        CHECK(text.find("file::close " + path) == 0);
+    });
+}
+
 TEST_CASE("file: closing, destroying and giving away a FIFO wakes who waits in it") {
     leak_check leaks;
     temporary_folder folder;
