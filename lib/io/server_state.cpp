@@ -316,6 +316,8 @@ void server_state::serve(const std::shared_ptr<connection>& c, socket_state_ptr 
         throw;
     } catch (const std::system_error&) {
         if (!c->ended_by_server()) failed();
+    } catch (const incomplete_read_error&) {   // its stream was ended, too
+        if (!c->ended_by_server()) failed();
     } catch (...) {
         failed();
     }

@@ -74,6 +74,29 @@ TEST_CASE("server: close_clients ends the connections, and nothing of that is re
     });
 }
 
+TEST_CASE("server: what a handler throws because it reads too little after close_clients is not reported") {
+    leak_check leaks;
+    weft::run([] {
+        reports said;
+        server s = weft::start_server([](stream c) { c.read_exactly(100); }, "127.0.0.1", 0);
+        stream c = connect_to(s);
+        c.write("some");
+        while (weft::all_tasks().size() < 3) weft::yield_now();
+        turns(5);
+        s.close_clients();
+        CHECK(c.read().empty());
+        finish(s);
+        CHECK(said.messages.empty());
+
+        s = weft::start_server([](stream c) { c.read_exactly(100); }, "127.0.0.1", 0);
+        c = connect_to(s);
+        c.write_eof();   // a client's own end is told of
+        CHECK(c.read().empty());
+        finish(s);
+        CHECK(said.messages.size() == 1);
+    });
+}
+
 TEST_CASE("server: a connection lasts as long as its stream, wherever that is") {
     leak_check leaks;
     weft::run([] {
