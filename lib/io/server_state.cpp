@@ -244,10 +244,12 @@ server_state::accepting server_state::out_of_resources() {
 
 void server_state::end_accepting(socket_state& listener) noexcept {
     listener.close();   // nobody is there to accept any more: clients had better be refused
-    {
+    const bool last = [this] {
         const std::lock_guard lock(mutex_);
-        if (--accepting_ == 0) closed_ = true;
-    }
+        closed_ |= --accepting_ == 0;
+        return accepting_ == 0;
+    }();
+    if (last) remove_unix_file();
     changed();
 }
 

@@ -219,6 +219,24 @@ TEST_CASE("server: a Unix server replaces a stale socket and removes its own") {
     });
 }
 
+TEST_CASE("server: one that ends with its loop, or whose task is cancelled, removes its Unix socket, too") {
+    leak_check leaks;
+    temporary_folder folder;
+    const std::string path = folder / "s";
+    server s;
+    weft::run([&] { s = weft::start_unix_server(echo, path); });
+    CHECK_FALSE(std::filesystem::exists(path));
+    s.close();
+    weft::run([&] {
+        s = weft::start_unix_server(echo, path);
+        turns(2);
+        for (const weft::task_handle& t : weft::all_tasks())
+            if (t != weft::current_task()) t.cancel();
+        s.wait_closed();
+        CHECK_FALSE(std::filesystem::exists(path));
+    });
+}
+
 TEST_CASE("server: connections are cancelled with the loop, and the server may outlive it") {
     leak_check leaks;
     server s;
