@@ -95,6 +95,7 @@ ssize_t try_call(const file_call& call) noexcept {
     if (call.what == file_call::kind::load) return call.whole->try_load();
     const bool reads = call.what == file_call::kind::read;
     if (!reads && call.what != file_call::kind::write) return -EAGAIN;
+    if (call.past_cache) return -EAGAIN;
     // preadv2 takes -1 for the file's own position, as file_call does.
     const iovec whole{call.buffer, call.size};
     const ssize_t result = reads ? ::preadv2(call.fd, &whole, 1, call.offset, RWF_NOWAIT)

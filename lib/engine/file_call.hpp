@@ -66,6 +66,7 @@ struct file_call {
     off_t offset = own_position;
     int flags = 0;
     mode_t mode = 0;
+    bool past_cache = false;   // read and write: they go to the disk (O_DIRECT, O_DSYNC), so to try them would be to wait for it
     struct statx* status = nullptr;
     whole_file* whole = nullptr;
 };

@@ -245,11 +245,13 @@ public:
         if (!closes && kernel::cancellation_deliverable()) return io_result::cancelled();
         // Truncating is what io_uring can do since Linux 6.9 only; whole files are more calls than one.
         if (call.what == kind::truncate || call.what == kind::load || call.what == kind::store) return files_.perform(call, what);
-        if (call.what == kind::read || call.what == kind::open) {   // what is cached costs less than a request does
-            if (const ssize_t n = try_call(call); n != -EAGAIN) {
+        if (call.what == kind::read || call.what == kind::write || call.what == kind::open) {
+            if (const ssize_t n = try_call(call); n != -EAGAIN) {   // what is cached costs less than a request does
                 home().operation_done();
                 return io_result(n);
             }
+            // A write to the cache that may have to wait, io_uring makes on a thread of the kernel's, which is slower to wake.
+            if (call.what == kind::write && !call.past_cache) return files_.hand_over(call, what);
         }
         for (;;) {
             make_room();

@@ -77,16 +77,22 @@ io_result when_ready(file_state& s, direction way, const char* call, Attempt att
 }  // namespace
 
 io_result read_once(file_state& s, void* to, std::size_t size, off_t offset, const char* call) {
-    if (!s.has_readiness)
-        return engine_layer::current_engine(call).perform(file_call::read(s.fd(), to, size, offset), call);
+    if (!s.has_readiness) {
+        file_call reading = file_call::read(s.fd(), to, size, offset);
+        reading.past_cache = (s.flags & O_DIRECT) != 0;
+        return engine_layer::current_engine(call).perform(reading, call);
+    }
     return when_ready(s, direction::read, call, [=](int fd) {
         return offset == file_call::own_position ? ::read(fd, to, size) : ::pread(fd, to, size, offset);
     });
 }
 
 io_result write_once(file_state& s, const void* from, std::size_t size, off_t offset, const char* call) {
-    if (!s.has_readiness)
-        return engine_layer::current_engine(call).perform(file_call::write(s.fd(), from, size, offset), call);
+    if (!s.has_readiness) {
+        file_call writing = file_call::write(s.fd(), from, size, offset);
+        writing.past_cache = (s.flags & (O_DIRECT | O_DSYNC)) != 0;   // O_SYNC contains O_DSYNC
+        return engine_layer::current_engine(call).perform(writing, call);
+    }
     const std::size_t some = std::min<std::size_t>(size, PIPE_BUF);   // which a pipe that is ready takes without waiting
     return when_ready(s, direction::write, call, [=](int fd) {
         if (offset != file_call::own_position) return ::pwrite(fd, from, some, offset);
@@ -201,8 +207,10 @@ file::~file() = default;
 
 file::file(int fd) {
     std::string name = "descriptor " + std::to_string(fd);
-    if (::fcntl(fd, F_GETFD) < 0) throw_errno(errno, "file", name);
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0) throw_errno(errno, "file", name);
     auto made = std::make_unique<file_state>(nullptr, std::move(name), detail::has_readiness(fd));
+    made->flags = flags;
     made->file = engine_layer::adopt_shared(fd);
     state_.reset(made.release());
 }
@@ -220,6 +228,7 @@ file file::open(const std::string& path, int flags, mode_t mode) {
     const bool readiness = detail::must_be_polled(static_cast<int>(r.value()), status);
     file result;
     result.state_.reset(new file_state(std::move(opened), path, readiness));
+    result.state_->flags = flags;
     return result;
 }
 

@@ -23,6 +23,7 @@ struct file_state {
 
     engine_layer::descriptor_ptr file;
     std::string path;
+    int flags = 0;             // as it was opened
     bool has_readiness;        // a FIFO, a terminal …: poll first, then read or write what does not wait
     bool closed = false;
     unsigned users = 0;

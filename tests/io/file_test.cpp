@@ -4,7 +4,12 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <system_error>
+#include <utility>
 
 #include <weft/gather.hpp>
 #include <weft/timeout.hpp>
@@ -280,6 +285,41 @@ TEST_CASE("file: other tasks run while the system is at it") {
         CHECK_FALSE(opening.done());
         weft::write_file(path, "through");
         CHECK(opening.get() == "through");
+    });
+}
+
+TEST_CASE("file: other tasks run while O_DIRECT or O_DSYNC make a call wait for the disk") {
+    weft::run([] {
+        const temporary_folder folder;
+        constexpr std::size_t block = 4096;
+        const std::unique_ptr<std::byte[], decltype(&std::free)> data(
+            static_cast<std::byte*>(std::aligned_alloc(block, block)), &std::free);
+        const auto bytes = std::span(data.get(), block);
+        std::fill(bytes.begin(), bytes.end(), std::byte{'x'});
+        for (const int flag : {O_DIRECT, O_DSYNC}) {
+            file f;
+            try {
+                f = file::open(folder / std::to_string(flag), O_RDWR | O_CREAT | flag);
+            } catch (const std::system_error& error) {   // no file system has to have O_DIRECT
+                REQUIRE(error.code() == std::errc::invalid_argument);
+                continue;
+            }
+            f.pwrite(bytes, 0);
+            bool done = false;
+            int turns = 0;
+            auto other = weft::create_task([&] {
+                for (; !done; ++turns) weft::yield_now();
+            });
+            weft::yield_now();
+            f.pwrite(bytes, 0);
+            CHECK(std::exchange(turns, 0) > 1);
+            if (flag == O_DIRECT) {
+                CHECK(f.pread(bytes, 0) == block);
+                CHECK(turns > 1);
+            }
+            done = true;
+            other.get();
+        }
     });
 }
 
