@@ -146,11 +146,6 @@ io_result file_pool::perform(const file_call& call, const char* what) noexcept {
         home_.operation_done();
         return io_result(result);
     }
-    return hand_over(call, what);
-}
-
-io_result file_pool::hand_over(const file_call& call, const char* what) noexcept {
-    const bool closes = call.what == file_call::kind::close;
     waiter self(what);
     pending p(call, self);
     if (const int error = submit(p); error < 0) return io_result(error);

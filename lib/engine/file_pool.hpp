@@ -39,8 +39,6 @@ public:
 
     /// engine::perform.
     io_result perform(const file_call& call, const char* what) noexcept;
-    /// The same, for who has tried already.
-    io_result hand_over(const file_call& call, const char* what) noexcept;
 
     static constexpr std::size_t most_threads = 16;
 

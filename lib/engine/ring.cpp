@@ -38,8 +38,7 @@ ring::ring() {
         complete = false;
     } else {
         for (const int operation : {IORING_OP_POLL_ADD, IORING_OP_RECV, IORING_OP_RECVMSG, IORING_OP_ACCEPT, IORING_OP_ASYNC_CANCEL,
-                                    IORING_OP_OPENAT, IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC, IORING_OP_STATX,
-                                    IORING_OP_CLOSE})
+                                    IORING_OP_OPENAT, IORING_OP_READ, IORING_OP_WRITE, IORING_OP_CLOSE})
             complete = complete && ::io_uring_opcode_supported(probe.get(), operation);
     }
     if (!complete) {
