@@ -3,7 +3,8 @@
 
 BUILD is the folder with the programs beside this file, built. Each server is pinned to one processor and the load to
 another; the servers take turns within a pass, so that a machine that changes its speed does so for all. What counts is the
-server's processor time for each request, its least over the passes and their median: the load is as fast as one processor
+server's processor time for each request, its least over the passes and their median, and its ratio to the bare epoll loop's in
+the same pass, the median: on a machine that others use, too, only that can be compared. The load is as fast as one processor
 can be, and so are the requests per second; latencies are medians of the passes. With --visits a request is a whole visit: a
 connection that is made, has one byte echoed, and is closed, by so many clients at once. What a server writes to standard error
 is shown, its last lines, only if the server did not last.
@@ -23,6 +24,7 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 SERVER_CPU, LOAD_CPU = "0", "1"
+YARDSTICK = "bare epoll"
 HOW_TO_BUILD = "`ninja bench-net` in the build folder builds all whose libraries are installed (tools/bench net does it, too)"
 
 
@@ -170,8 +172,9 @@ def main():
                 if last:
                     calls[name] = one["calls"]
                 else:
-                    results[name].append(one)
-        print(f"\n{connections:6} at once     us CPU/{requests:7}: least   median{requests + 's/s':>13}      p50      p99    "
+                    results[name].append({**one, "pass": number})
+        yardstick = {p["pass"]: p["cpu"] for p in results.get(YARDSTICK, ())}
+        print(f"\n{connections:6} at once     us CPU/{requests:7}: least   median    ratio{requests + 's/s':>13}      p50      p99    "
               f"p99.9 us   syscalls/{requests:7}   KiB/connection")
         for name, passes in sorted(results.items(), key=lambda r: min((p["cpu"] for p in r[1]), default=1e9)):
             if not passes:
@@ -179,7 +182,9 @@ def main():
                 continue
             middle = {key: statistics.median(p[key] for p in passes) for key in passes[0] if key != "calls"}
             count = calls.get(name)
-            print(f"{name:24} {min(p['cpu'] for p in passes):15.2f} {middle['cpu']:8.2f}   {middle['rate']:10.0f} "
+            ratios = [p["cpu"] / yardstick[p["pass"]] for p in passes if p["pass"] in yardstick]
+            ratio = format(statistics.median(ratios), "8.3f") if ratios else "       -"
+            print(f"{name:24} {min(p['cpu'] for p in passes):15.2f} {middle['cpu']:8.2f} {ratio}   {middle['rate']:10.0f} "
                   f"{middle['p50']:8.1f} {middle['p99']:8.1f} {middle['p999']:8.1f}      "
                   f"{'-' if count is None else format(count, '10.2f'):>10}        {middle['memory']:10.2f}", flush=True)
 
