@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "engine/descriptor.hpp"
+#include "engine/sigpipe.hpp"
 #include "kernel/park.hpp"
 #include "kernel/scheduler.hpp"
 
@@ -106,7 +107,9 @@ io_result trying_engine::write(descriptor& d, const void* from, std::size_t size
 }
 
 io_result trying_engine::send_file(descriptor& to, int from, off_t* offset, std::size_t size, time_point deadline) noexcept {
-    return perform(to, direction::write, deadline, "sendfile", [=](int fd) { return ::sendfile(fd, from, offset, size); });
+    return perform(to, direction::write, deadline, "sendfile", [=](int fd) {
+        return without_sigpipe([=] { return ::sendfile(fd, from, offset, size); });   // it has no flag for that
+    });
 }
 
 io_result trying_engine::poll(descriptor& d, direction way, time_point deadline) noexcept {

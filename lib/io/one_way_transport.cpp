@@ -1,13 +1,12 @@
 #include "io/one_way_transport.hpp"
 
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
 
+#include "engine/sigpipe.hpp"
 #include "kernel/scheduler.hpp"
 
 namespace weft::detail {
@@ -61,21 +60,7 @@ void one_way_transport::attempt_succeeded() noexcept {
 }
 
 ssize_t write_with_signal_blocked(int fd, std::span<const iovec> pieces) noexcept {
-    sigset_t sigpipe, pending, before;
-    ::sigemptyset(&sigpipe);
-    ::sigaddset(&sigpipe, SIGPIPE);
-    ::sigpending(&pending);
-    const bool was_pending = ::sigismember(&pending, SIGPIPE) == 1;   // somebody else's, to be left where it is
-    ::pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
-    const ssize_t result = ::writev(fd, pieces.data(), count_of(pieces));
-    const int error = errno;
-    if (result < 0 && error == EPIPE && !was_pending) {
-        const timespec at_once{};
-        while (::sigtimedwait(&sigpipe, nullptr, &at_once) < 0 && errno == EINTR) {}
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    errno = error;
-    return result;
+    return engine_layer::without_sigpipe([&] { return ::writev(fd, pieces.data(), count_of(pieces)); });
 }
 
 ssize_t write_quietly(int fd, std::span<const iovec> pieces) noexcept {

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/sigpipe.hpp"
 #include "kernel/scheduler.hpp"
 
 namespace weft::detail {
@@ -204,7 +205,9 @@ std::size_t send_file(socket_state& s, int file, off_t* offset, std::size_t coun
     if (e) {
         r = e->send_file(*s.file, file, offset, count, time_point::max());
     } else {
-        r = at_once(s.fd(), [&](int fd) { return ::sendfile(fd, file, offset, count); });
+        r = at_once(s.fd(), [&](int fd) {
+            return engine_layer::without_sigpipe([&] { return ::sendfile(fd, file, offset, count); });
+        });
         if (would_block(r)) throw no_running_task(call);
     }
     if (!r.ok()) throw_failure(r, call, s);

@@ -218,6 +218,31 @@ TEST_CASE("socket: a broken connection is an error, and SIGPIPE is not raised") 
     });
 }
 
+TEST_CASE("socket: sendfile to a peer that is gone is an error, and SIGPIPE is not raised") {
+    leak_check leaks;
+    std::signal(SIGPIPE, SIG_DFL);
+    weft::run([] {
+        const int file = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        REQUIRE(file >= 0);
+        auto ends = unix_pair();
+        weft::socket& a = ends.first;
+        ends.second.close();
+        off_t from = 0;
+        CHECK(error_of([&] { a.sendfile(file, &from, 100); }) == EPIPE);
+        int in_callback = 0;
+        weft::get_running_loop().call_soon([&] { in_callback = error_of([&] { a.sendfile(file, &from, 100); }); });
+        turns(2);
+        CHECK(in_callback == EPIPE);
+        CHECK(from == 0);
+        ::close(file);
+    });
+    sigset_t pending, mask;
+    ::sigpending(&pending);
+    CHECK(::sigismember(&pending, SIGPIPE) == 0);
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+    CHECK(::sigismember(&mask, SIGPIPE) == 0);
+}
+
 TEST_CASE("socket: failures name the call and the place") {
     leak_check leaks;
     weft::run([] {
