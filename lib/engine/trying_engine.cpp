@@ -1,7 +1,6 @@
 #include "engine/trying_engine.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "engine/descriptor.hpp"
+#include "engine/poll_now.hpp"
 #include "engine/sigpipe.hpp"
 #include "kernel/park.hpp"
 #include "kernel/scheduler.hpp"
@@ -72,7 +72,7 @@ io_result trying_engine::connect(descriptor& d, const sockaddr* address, socklen
     }
     return go_on(d, direction::write, deadline, "connect", [](int fd) -> ssize_t {
         pollfd p{fd, POLLOUT, 0};
-        if (::poll(&p, 1, 0) == 0) {
+        if (poll_now(p) == 0) {
             errno = EAGAIN;
             return -1;
         }
@@ -139,7 +139,7 @@ ssize_t trying_engine::send_now(int fd, const msghdr& message, int flags) noexce
 
 ssize_t trying_engine::look(int fd, direction way) noexcept {
     pollfd p{fd, static_cast<short>(way == direction::read ? POLLIN | POLLRDHUP : POLLOUT), 0};
-    const int count = ::poll(&p, 1, 0);
+    const int count = poll_now(p);
     if (count < 0) return -1;
     if (count == 0 || p.revents & POLLNVAL) {
         errno = count == 0 ? EAGAIN : EBADF;

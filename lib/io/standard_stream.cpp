@@ -15,7 +15,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,6 +26,7 @@
 
 #include <weft/pipe.hpp>
 
+#include "engine/poll_now.hpp"
 #include "io/file_state.hpp"
 #include "io/one_way_transport.hpp"
 
@@ -39,7 +39,7 @@ using engine_layer::file_call;
 
 bool ready(int fd, short event) noexcept {
     pollfd p{fd, event, 0};
-    if (::poll(&p, 1, 0) != 0) return true;   // also if poll fails: then the call says why
+    if (engine_layer::poll_now(p) != 0) return true;   // also if poll fails: then the call says why
     errno = EAGAIN;
     return false;
 }

@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
@@ -9,6 +11,7 @@
 #include <weft/timeout.hpp>
 
 #include "fixture.hpp"
+#include "rounds.hpp"
 
 using namespace io_test;
 using weft::signal_set;
@@ -187,6 +190,30 @@ TEST_CASE("signal_set: it is waited for on any loops, whichever thread the signa
     ::kill(::getpid(), SIGUSR2);
     for (auto& t : threads) t.join();
     CHECK(taken == 2 * rounds);
+}
+
+TEST_CASE("wait_readable: a signal that arrives while it looks is no failure") {
+    leak_check leaks;
+    const signal_set keep{SIGUSR1};   // so that it finds no default action
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    std::atomic<bool> sending = false, stop = false;
+    std::thread sender([&, to = ::pthread_self()] {
+        for (; !stop; sending = true) ::pthread_kill(to, SIGUSR1);
+    });
+    while (!sending) std::this_thread::yield();
+    int failed = 0;
+    weft::run([&] {
+        for (int i = 0; i < weft_test::rounds(20'000); ++i) {
+            auto waiting = start([&] { failed += error_of([&] { weft::wait_readable(ends[0]); }) != 0; });
+            waiting.cancel();
+            waiting.join();
+        }
+    });
+    stop = true;
+    sender.join();
+    CHECK(failed == 0);
+    for (const int end : ends) ::close(end);
 }
 
 TEST_CASE("signal_set: sets come and go while signals arrive") {
