@@ -22,7 +22,10 @@ std::size_t stream_state::receive(std::span<std::byte> to, const char* call) {
     }
     if (closed) throw_errno(EBADF, call, "closed stream");
     if (count > 0) return count;
-    if (failure) std::rethrow_exception(failure);   // a writer was told of it meanwhile
+    if (reset) {
+        failure = reset;
+        std::rethrow_exception(failure);
+    }
     at_end = true;
     return 0;
 }
@@ -63,8 +66,8 @@ void stream_state::send(std::span<iovec> pieces, const char* call) {
             count = below->write(pieces, call);
         } catch (const std::system_error& error) {
             // EPIPE alone says that the peer has ended properly, or that a reset was reported before.
-            const bool reset = error.code() != std::errc::broken_pipe && error.code() != std::errc::bad_file_descriptor;
-            if (reset && !closed && !failure) failure = std::current_exception();
+            const bool told = error.code() == std::errc::broken_pipe || error.code() == std::errc::bad_file_descriptor;
+            if (!told && !closed && !failure) reset = std::current_exception();
             throw;
         }
         while (count > 0) {
@@ -82,7 +85,7 @@ void stream_state::close() {
     closed = true;
     if (!reading) input.clear();   // else the system may still be writing into it
     at_end = false;   // whoever reads now is told that it is closed
-    failure = nullptr;
+    failure = reset = nullptr;
     below->close();
 }
 

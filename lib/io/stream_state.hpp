@@ -7,8 +7,8 @@
 ///  - reading (writing) is true while one call that reads (writes) is inside; a second one is refused, because their
 ///    bytes would mix.
 ///  - Bytes go into input before anything else can happen to the fiber, so no cancellation loses one.
-///  - The system reports a reset once, to whichever direction asks first, and an end of file from then on. It is kept
-///    in failure, so that reading never takes a reset for an end.
+///  - The system reports a reset once, to whichever direction asks first, and an end of file from then on, behind what had
+///    come before. If it was the writing direction the reset is kept in reset, so that reading never takes it for an end.
 
 #include <exception>
 #include <memory>
@@ -24,7 +24,7 @@ struct alignas(64) stream_state {
 
     // First what every call touches, on one line of the cache.
     std::unique_ptr<transport> below;
-    std::exception_ptr failure;   // of reading; or of writing, until reading has found out
+    std::exception_ptr failure;   // of reading
     unsigned users = 0;
     bool orphaned = false;
     bool reading = false;
@@ -34,6 +34,7 @@ struct alignas(64) stream_state {
     bool closed = false;
     input_buffer input;
     std::size_t limit;
+    std::exception_ptr reset;     // a writer was told of it; reading throws it at what would else be the end
 
     /// Reads once into input; false at the end.
     bool fill(const char* call);

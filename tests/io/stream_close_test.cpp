@@ -39,6 +39,21 @@ TEST_CASE("stream: a reset that a writer was told of is no end of file for the r
     });
 }
 
+TEST_CASE("stream: what came before a reset is read, also when a writer was told of that first") {
+    leak_check leaks;
+    weft::run([] {
+        stream_pair s(tcp_pair());
+        s.far.write("too much\nbye\n");
+        reset_on_close(s.far.get_socket());
+        s.far.close();
+        CHECK(error_of([&] { s.near.write("x"); }) == ECONNRESET);
+        CHECK(s.near.read_line() == "too much\n");
+        CHECK(s.near.read_line() == "bye\n");
+        CHECK(error_of([&] { s.near.read_line(); }) == ECONNRESET);
+        CHECK(error_of([&] { s.near.read_line(); }) == ECONNRESET);
+    });
+}
+
 TEST_CASE("stream: a reset that a writer was told of while the reader waited is no end of file for it") {
     leak_check leaks;
     weft::run([] {
