@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <stdexcept>
 
 namespace weft::tls_layer {
 namespace {
@@ -60,7 +61,13 @@ std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
 
 }  // namespace
 
+void require_path(const std::string& path, const char* call) {
+    if (path.find('\0') != path.npos)
+        throw std::invalid_argument(std::string(call) + ": path: a zero byte in \"" + printable(path) + '"');
+}
+
 pem_source read_pem_file(const std::string& path, const char* call) {
+    require_path(path, call);
     const auto failure = [&] {
         return std::system_error(errno, std::generic_category(), std::string(call) + ": \"" + printable(path) + '"');
     };

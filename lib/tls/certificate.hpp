@@ -25,7 +25,9 @@ struct pem_source {
     std::string name;
 };
 
-/// The whole file. Errors: std::system_error naming the call and the path.
+/// Throws std::invalid_argument for a path with a zero byte: the system would read another file.
+void require_path(const std::string& path, const char* call);
+/// The whole file. Errors: std::system_error naming the call and the path; of require_path.
 pem_source read_pem_file(const std::string& path, const char* call);
 
 /// Errors of these: tls_error(unusable_certificate) naming the call and the source.

@@ -169,6 +169,7 @@ void tls_context::add_host(const std::string& host_name, const pem& certificate_
 
 void tls_context::load_verify_locations(const std::string& file_or_directory) {
     constexpr const char* call = "tls_context::load_verify_locations";
+    tls_layer::require_path(file_or_directory, call);
     struct stat found{};
     if (::stat(file_or_directory.c_str(), &found) == 0 && S_ISDIR(found.st_mode)) {
         const openssl_call guard;

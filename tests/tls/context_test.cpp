@@ -45,6 +45,11 @@ TEST_CASE("context: a file that cannot be read is named, with the reason") {
     CHECK(failure_of([&] { client.load_verify_locations(folder / "absent"); }).code == std::errc::no_such_file_or_directory);
     CHECK(failure_of([&] { client.load_cert_chain(folder / "", certificate); }).code == std::errc::is_a_directory);
     CHECK(failure_of([&] { client.load_verify_locations("/dev/zero"); }).code == std::errc::file_too_large);
+    const std::string cut = certificate + '\0' + ".old";   // to the system it ends at the zero byte
+    CHECK(message_of<std::invalid_argument>([&] { tls_context::server(cut, certificate); })
+              .find("tls_context::server: path: a zero byte in \"" + certificate + "\\x00.old\"") == 0);
+    CHECK_THROWS_AS(client.load_verify_locations(cut), std::invalid_argument);
+    CHECK_THROWS_AS(client.load_verify_locations((folder / "") + '\0'), std::invalid_argument);
 }
 
 TEST_CASE("context: what is no certificate or key is named") {
