@@ -68,7 +68,8 @@ public:
     /// Suspends:      while the child runs.
     /// Cancellation:  while suspended; the child runs on, and may be waited for again.
     /// Errors:        no_running_task in a loop callback that would have to wait.
-    /// Thread-safety: any thread; a plain thread blocks.
+    /// Thread-safety: any thread; a plain thread blocks. Tasks of other loops are woken by the one that started the child: while
+    ///                that exists and does not turn they wait on.
     int wait();
 
     /// Sends a signal, to this child and never to another process that has got its number.
