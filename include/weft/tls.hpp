@@ -152,7 +152,7 @@ struct tls_certificate {
     std::string serial_number;           // hexadecimal
     std::string sha256;                  // its fingerprint: 64 hexadecimal digits
     std::vector<std::string> names;      // the hosts it is for: names and addresses
-    std::chrono::system_clock::time_point not_before, not_after;
+    std::chrono::system_clock::time_point not_before, not_after;   // beyond the clock's (9999, say): its first, its last
     std::string pem;
 };
 

@@ -56,7 +56,13 @@ std::string name_text(const X509_NAME* name) {
 std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
     std::tm parts{};
     if (!time || ASN1_TIME_to_tm(time, &parts) != 1) return {};
-    return std::chrono::system_clock::from_time_t(::timegm(&parts));
+    using time_point = std::chrono::system_clock::time_point;
+    using std::chrono::seconds;
+    const seconds since(::timegm(&parts));
+    // Many certificates are valid to the end of 9999 (RFC 5280, 4.1.2.5), which the clock's nanoseconds do not reach.
+    if (since >= std::chrono::floor<seconds>(time_point::max().time_since_epoch())) return time_point::max();
+    if (since <= std::chrono::ceil<seconds>(time_point::min().time_since_epoch())) return time_point::min();
+    return time_point(since);
 }
 
 }  // namespace

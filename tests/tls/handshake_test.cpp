@@ -30,6 +30,17 @@ TEST_CASE("handshake: both sides tell what was negotiated") {
     });
 }
 
+TEST_CASE("handshake: a certificate that outlasts the clock is told to last as long as that") {
+    const leak_check leaks;
+    weft::run([] {
+        const auto made = root().issue({.valid_to_days = 400 * 365});   // the clock counts nanoseconds, up to 2262
+        tls_pair pair(client_context(), weft::tls_context::server(made.certificate, made.key));
+        const weft::tls_info info = pair.client.get_tls_info();
+        REQUIRE(info.peer);
+        CHECK(info.peer->not_after == std::chrono::system_clock::time_point::max());
+    });
+}
+
 TEST_CASE("handshake: an address is verified, but not sent as a server's name") {
     const leak_check leaks;
     weft::run([] {
