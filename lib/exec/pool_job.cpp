@@ -1,5 +1,6 @@
 #include <weft/detail/pool_job.hpp>
 
+#include <weft/detail/cancellation.hpp>
 #include <weft/error.hpp>
 
 #include "exec/thread_pool.hpp"
@@ -44,8 +45,12 @@ void awaited_job::wait_in(const std::shared_ptr<thread_pool_state>& pool, const 
             self_ = nullptr;   // not the last: the caller has one, too
         } else {
             if (may_be_abandoned) end_.leave(waiting);
-            // The callbacks of the token run here. They may block; a job on this stack cannot end the wait before it ends.
-            if (stop) stop->request_stop();
+            // The callbacks of the token run here. They may block, but not throw, and so not be cancelled once more; a job on
+            // this stack cannot end the wait before it ends.
+            if (stop) {
+                const cancellation_hold hold;
+                stop->request_stop();
+            }
             if (!may_be_abandoned) end_.wait_on(waiting);
         }
     }

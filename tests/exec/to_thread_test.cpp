@@ -206,6 +206,38 @@ TEST_CASE_METHOD(threads_fixture, "to_thread: a function that takes a stop_token
     });
 }
 
+TEST_CASE_METHOD(threads_fixture, "to_thread: what the stop_token calls may wait, and is not cut off by another cancellation") {
+    run([] {
+        std::atomic<bool> begun{false};
+        event called, go_on;
+        bool finished = false;
+        const bool may_abandon = GENERATE(false, true);
+        auto t = create_task([&] {
+            const auto job = [&](std::stop_token stop) {
+                const std::stop_callback at_stop(stop, [&] {
+                    called.set();
+                    go_on.wait();
+                    finished = true;
+                });
+                begun = true;
+                while (!stop.stop_requested()) std::this_thread::yield();
+            };
+            if (may_abandon) to_thread(abandon, job);
+            else to_thread(job);
+        });
+        until([&] { return begun.load(); });
+        t.cancel("first");
+        called.wait();
+        t.cancel("second");
+        for (int turn = 0; turn < 3; ++turn) yield_now();
+        CHECK_FALSE(t.done());
+        go_on.set();
+        t.join();
+        CHECK(finished);
+        CHECK(t.cancelled());
+    });
+}
+
 TEST_CASE_METHOD(threads_fixture, "to_thread: without a cancellation no stop is requested") {
     run([] { CHECK_FALSE(to_thread([](std::stop_token stop) { return stop.stop_requested(); })); });
 }
