@@ -62,10 +62,13 @@ void handle_state::leave() noexcept {
 void handle::cancel() noexcept {
     if (!state_ || state_->cancelled.exchange(true, std::memory_order_relaxed)) return;
     if (state_->thread != kernel::this_thread().id) return;   // the loop will see it
-    if (!state_->armed()) return;                             // in the run queue: it passes without a call
-    state_->loop->core.scheduler.timers().remove(*state_);
-    state_->leave();
-    auto last = std::move(state_->self);
+    if (!state_->self) return;                                // it has begun, or its loop has ended
+    std::shared_ptr<detail::handle_state> last;
+    if (state_->armed()) {   // else it is in the run queue, or on its way there, and passes without a call
+        state_->loop->core.scheduler.timers().remove(*state_);
+        state_->leave();
+        last = std::move(state_->self);
+    }
     state_->f = nullptr;
     state_->values.clear();
 }

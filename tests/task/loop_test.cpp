@@ -127,11 +127,13 @@ TEST_CASE_METHOD(fixture, "handle: cancel keeps a callback from running, and fre
     run([] {
         loop& l = get_running_loop();
         notes log;
-        handle soon = l.call_soon([&] { log.push_back("soon"); });
+        handle soon = l.call_soon([&, c = counted()] { log.push_back("soon"); });
+        handle posted = l.call_soon_threadsafe([&, c = counted()] { log.push_back("posted"); });
         handle later = l.call_later(1s, [&, c = counted()] { log.push_back("later"); });
         handle kept = l.call_later(1s, [&] { log.push_back("kept"); });
         CHECK_FALSE(soon.cancelled());
         soon.cancel();
+        posted.cancel();
         later.cancel();
         later.cancel();
         CHECK(soon.cancelled());
