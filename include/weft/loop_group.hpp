@@ -17,7 +17,8 @@ class loop_thread;
 }
 
 /// Loops that run in threads of their own. Its destructor waits: it stops them, which cancels their tasks and waits for the
-/// end of those, and joins the threads; called in a task it suspends that.
+/// end of those, and joins the threads; called in a task it suspends that. It must not
+/// be one of the group's own tasks or callbacks, which would wait for itself: that ends the program.
 ///
 /// A task stays on its loop. Handles, queues, locks, events and futures work between loops: `spawn_on(l, f).get()` waits here
 /// for what runs there, and is cancelled as any get().

@@ -61,6 +61,8 @@ void loop_thread::wait_for_end() noexcept {
 }
 
 loop_thread::~loop_thread() {
+    if (thread_.get_id() == std::this_thread::get_id())
+        program_error("a loop_group is destroyed on one of its own loops, whose end it would wait for: destroy it elsewhere");
     stop();
     wait_for_end();   // the tasks of that loop may need this one to end
     released_.count_down();

@@ -1,8 +1,10 @@
 // <weft/loop_group.hpp>: loops in threads of their own, and what works between loops.
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <memory>
 #include <random>
 #include <set>
@@ -19,6 +21,7 @@
 #include <weft/task_group.hpp>
 #include <weft/timeout.hpp>
 
+#include "child_process.hpp"
 #include "task/fixture.hpp"
 
 using namespace task_test;
@@ -230,6 +233,20 @@ TEST_CASE("loop_group: a loop that stops itself is closed, and says so") {
     while (!group[0].is_closed()) std::this_thread::yield();
     CHECK(thrown_by<invalid_state>([&] { group.spawn_on(group[0], [] {}); }) == "spawn_on: the loop is closed");
     CHECK(group.spawn_on(group[1], [] { return 1; }).get() == 1);
+}
+
+TEST_CASE("loop_group: destroyed on one of its own loops says so, and does not wait for itself") {
+    const bool in_callback = GENERATE(false, true);
+    const auto died = weft_test::in_child([&] {
+        auto group = std::make_unique<loop_group>(2);
+        loop& last = (*group)[1];
+        if (in_callback) last.call_soon_threadsafe([&] { group.reset(); });
+        else loop_group::spawn_on(last, [&] { group.reset(); });
+        ::alarm(20);   // else it waits for ever
+        for (;;) ::pause();
+    });
+    CHECK(died.died_of(SIGABRT));
+    CHECK(died.said("a loop_group is destroyed on one of its own loops") == 1);
 }
 
 TEST_CASE("loop_group: spawning races with the end of a loop; each task runs, ends cancelled, or is refused") {
