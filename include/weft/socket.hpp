@@ -60,8 +60,8 @@ public:
     void listen(int backlog = 1024);
     /// Waits for a connection. Where `peer` is given, it gets the address that connected.
     socket accept(endpoint* peer = nullptr);
-    /// One that was cancelled is still under way: connecting to the same place again goes on with it; to another one fails with
-    /// connection_already_in_progress.
+    /// One that was cancelled, or would have had to wait in a loop callback, is still under way: connecting to the same place
+    /// again goes on with it; to another one fails with connection_already_in_progress.
     void connect(const endpoint& peer);
 
     /// Receives at least one byte, or one datagram; 0 at the end of a stream. MSG_DONTWAIT: fails instead of waiting.

@@ -215,20 +215,25 @@ std::size_t send_file(socket_state& s, int file, off_t* offset, std::size_t coun
 }
 
 void connect_to(socket_state& s, const endpoint& peer, const char* call) {
-    engine& e = engine_layer::current_engine(call);
+    engine* e = engine_for(call);
     const inside<socket_state> guard(s);
     // The system would go on with the attempt that was cancelled, and not look at the address.
     if (s.connecting && !(s.peer == peer)) throw_errno(EALREADY, call, s.peer);
     check_cancelled();   // before anything is under way
-    const io_result r = e.connect(*s.file, peer.data(), static_cast<socklen_t>(peer.size()), time_point::max());
-    const bool another_waits = r.error() == EALREADY;
-    if (r.is_cancelled() && peer.family() != AF_UNIX) {   // a Unix socket connects at once, or has not begun
+    const auto size = static_cast<socklen_t>(peer.size());
+    const io_result r = e ? e->connect(*s.file, peer.data(), size, time_point::max())
+                          : at_once(s.fd(), [&](int fd) { return ::connect(fd, peer.data(), size); });
+    if (!e && would_block(r)) throw no_running_task(call);   // a Unix socket whose listener has no room: not begun
+    const bool under_way = !e && (r.error() == EINPROGRESS || (r.error() == EALREADY && s.connecting));
+    const bool another_waits = r.error() == EALREADY && !under_way;
+    if (under_way || (r.is_cancelled() && peer.family() != AF_UNIX)) {   // a Unix socket connects at once, or has not begun
         s.connecting = true;
         s.peer = peer;
     } else if (s.connecting && !another_waits) {
         s.connecting = false;
         s.peer = {};
     }
+    if (under_way) throw no_running_task(call);
     if (!r.ok()) throw_failure(r, call, peer.to_string());
     s.peer = peer;
 }

@@ -310,6 +310,28 @@ TEST_CASE("socket: calls that would wait need a loop and a task") {
     });
 }
 
+TEST_CASE("socket: in a loop callback a connect that need not wait works; one that must is under way for the next task") {
+    leak_check leaks;
+    weft::run([&] {
+        weft::socket listener = listening(), other = listening();
+        weft::socket datagrams(AF_INET, SOCK_DGRAM), stream(AF_INET, SOCK_STREAM);
+        const endpoint peer = listener.local_endpoint();
+        bool ran = false;
+        weft::get_running_loop().call_soon([&] {
+            datagrams.connect(peer);
+            CHECK_THROWS_AS(stream.connect(peer), weft::no_running_task);
+            CHECK(error_of([&] { stream.connect(other.local_endpoint()); }) == EALREADY);
+            CHECK(error_of([&] { weft::socket(AF_UNIX, SOCK_STREAM).connect(endpoint::unix_path("@nobody is here")); }) ==
+                  ECONNREFUSED);
+            ran = true;
+        });
+        while (!ran) weft::yield_now();
+        CHECK(datagrams.remote_endpoint() == peer);
+        stream.connect(peer);
+        CHECK(stream.remote_endpoint() == peer);
+    });
+}
+
 TEST_CASE("socket: MSG_DONTWAIT fails instead of waiting, MSG_PEEK leaves what it sees") {
     leak_check leaks;
     weft::run([] {
