@@ -93,13 +93,13 @@ public:
     void add_look_up(const std::system_error& error) { texts_.emplace_back(error.what()); }
 
     [[noreturn]] void raise(const std::string& target) const {
-        if (attempts_ == 0) throw std::system_error(EADDRNOTAVAIL, std::generic_category(),
-                                                    "open_connection " + target + ": no address of the local one's family");
         std::string all = "open_connection " + target;
+        if (attempts_ == 0) all += ": no address of the local one's family";
         if (attempts_ > 1) all += ", " + std::to_string(attempts_) + " addresses failed";
         const char* separator = " (";
         for (const std::string& text : texts_) all += std::exchange(separator, "; ") + text;
-        throw std::system_error(last_, all + ')');
+        if (!texts_.empty()) all += ')';
+        throw std::system_error(attempts_ > 0 ? last_ : std::make_error_code(std::errc::address_not_available), all);
     }
 
 private:

@@ -226,6 +226,22 @@ TEST_CASE("happy eyeballs: addresses that could not be had are told among the fa
     });
 }
 
+TEST_CASE("happy eyeballs: addresses of the local one's family that could not be had are told") {
+    leak_check leaks;
+    virtual_clock clock;
+    weft::run([] {
+        const std::error_code silent(ETIMEDOUT, std::generic_category());
+        const auto try_all = [&] {
+            late_addresses source({{0ms, {refusing()}}, {100ms, {}, silent}});
+            weft::detail::connect_first(source, 250ms, endpoint::parse("[::1]:0"), "example.org port 7");
+        };
+        const std::string said = message_of<std::system_error>(try_all);
+        INFO(said);
+        CHECK(said.find("open_connection example.org port 7: no address of the local one's family (asking: ") == 0);
+        CHECK(error_of(try_all) == EADDRNOTAVAIL);
+    });
+}
+
 TEST_CASE("happy eyeballs: cancelling ends the wait for further addresses") {
     leak_check leaks;
     virtual_clock clock;
