@@ -95,7 +95,8 @@ const BIO_METHOD* protocol::bio_method() {
 }
 
 int protocol::on_session(SSL* ssl, SSL_SESSION* session) noexcept {
-    const protocol& self = protocol_of(ssl);
+    protocol& self = protocol_of(ssl);
+    self.ticket_came_ = true;
     if (self.session_key_.empty() || SSL_SESSION_is_resumable(session) != 1) return 0;
     try {
         self.context_->sessions.put(self.session_key_, session_ptr(session), self.session_generation_);
@@ -319,6 +320,10 @@ void protocol::throw_truncated(const char* call) const {
 void protocol::throw_flooded(const char* call) {
     failed_ = true;
     raise(tls_errc::protocol_error, "the peer asks for answers (new keys, say) and does not read them", {}, call);
+}
+
+bool protocol::awaits_tickets() const noexcept {
+    return !context_->is_server && !ticket_came_ && SSL_version(ssl_.get()) == TLS1_3_VERSION;
 }
 
 tls_info protocol::info() const {

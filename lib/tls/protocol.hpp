@@ -51,6 +51,9 @@ public:
     [[noreturn]] void throw_flooded(const char* call);
 
     tls_info info() const;
+    /// A client of TLS 1.3 that has had no ticket yet: most servers send some behind the handshake.
+    bool awaits_tickets() const noexcept;
+    bool failed() const noexcept { return failed_; }
     const context_state& context() const noexcept { return *context_; }
     const std::string& peer() const noexcept { return peer_; }
 
@@ -87,6 +90,7 @@ private:
     std::string certificate_fault_;            // what is wrong with the peer's certificate, in words
     bool out_of_memory_ = false;               // in a callback, which cannot throw
     bool failed_ = false;
+    bool ticket_came_ = false;
     ssl_ptr ssl_;
 };
 

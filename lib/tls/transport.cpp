@@ -46,10 +46,14 @@ iovec piece(const std::string& text, std::size_t from) noexcept {
 
 // Closing a socket with something unread resets the connection, and what was written and is still on its way is lost. With TLS
 // there may be such though the peer has written nothing: a server's tickets, the other end's end.
-void drop_what_came(detail::transport& below) noexcept {
+// True if there was something.
+bool drop_what_came(detail::transport& below) noexcept {
     std::byte dropped[4096];
-    for (int i = 0; i < 16; ++i)   // a peer that goes on writing all the same may be reset
-        if (below.read_now(dropped) < static_cast<std::ptrdiff_t>(sizeof dropped)) return;
+    for (int i = 0; i < 16; ++i) {   // a peer that goes on writing all the same may be reset
+        const std::ptrdiff_t count = below.read_now(dropped);
+        if (count < static_cast<std::ptrdiff_t>(sizeof dropped)) return count > 0 || i > 0;
+    }
+    return true;
 }
 
 }  // namespace
@@ -205,25 +209,33 @@ void tls_transport::close() {
     if (established_ && !flushing_) {
         protocol_.end();
         send_what_goes();
-        if (sent_ < sending_.size() && !broken_below_ && !receiving_ && linger()) return;
+        const bool something_came = !receiving_ && drop_what_came(*below_);
+        // Tickets that come to a closed socket reset the connection as well.
+        const bool hear_out = !something_came && protocol_.awaits_tickets();
+        const bool unsent = sent_ < sending_.size();
+        const bool sound = !broken_below_ && !protocol_.failed();
+        if ((unsent || hear_out) && sound && !receiving_ && linger(hear_out)) return;
     }
-    if (established_ && !receiving_) drop_what_came(*below_);
     below_->close();
 }
 
 // Without the end of TLS the peer would have to take the connection for one that was cut. Seldom needed: the end is short, and
 // finds room below unless what was written before fills all of it.
-bool tls_transport::linger() noexcept {
+bool tls_transport::linger(bool hear_out) noexcept {
     if (!kernel::this_thread().running) return false;
     try {
         create_task({.name = "TLS: closing " + protocol_.peer()},
-                    [below = std::move(below_), rest = sending_.substr(sent_) + protocol_.output] {
+                    [hear_out, below = std::move(below_), rest = sending_.substr(sent_) + protocol_.output] {
                         try {
                             timeout(linger_time, [&] {
                                 for (std::size_t done = 0; done < rest.size();) {
                                     const iovec one = piece(rest, done);
                                     done += below->write({&one, 1}, "stream::close");
                                 }
+                                if (!hear_out) return;
+                                below->write_eof("stream::close");
+                                std::byte dropped[4096];
+                                while (below->read(dropped, "stream::close") > 0) {}
                             });
                         } catch (const std::exception&) {
                             // The peer does not want to hear it.

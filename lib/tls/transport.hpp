@@ -54,7 +54,7 @@ private:
     void sent(std::size_t count) noexcept;
     void flush(const char* call);
     void send_what_goes() noexcept;
-    bool linger() noexcept;
+    bool linger(bool hear_out) noexcept;
 
     std::unique_ptr<detail::transport> below_;   // null once close() has left it to a task
     protocol protocol_;

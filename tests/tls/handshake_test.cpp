@@ -243,7 +243,7 @@ TEST_CASE("handshake: cancelled at every step, it throws, the stream is closed, 
                     other_task.join();
                     other.close();
                     static_cast<void>(other_task.exception());
-                    CHECK(weft::all_tasks().size() == 1);
+                    while (weft::all_tasks().size() > 1) weft::yield_now();   // a client that had no tickets yet hears the end
                 });
             }
         }

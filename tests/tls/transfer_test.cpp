@@ -371,6 +371,28 @@ TEST_CASE("transfer: who only writes and closes loses nothing, though the server
     });
 }
 
+TEST_CASE("transfer: who writes and closes before the server's tickets come loses nothing, either") {
+    const leak_check leaks;
+    weft::run([] {
+        auto [near, far] = unix_pair();
+        weft::stream client(std::move(near)), server(std::move(far));
+        weft::tls_context client_tls = client_context(), server_tls = server_context();
+        const std::string all = long_text(20'000);
+        auto serving = start([&] {
+            server.start_tls(server_tls);
+            const std::string came = server.read();
+            server.close();
+            return came;
+        });
+        client.start_tls(client_tls, "localhost");
+        client.write(all);
+        client.close();
+        CHECK_FALSE(serving.done());
+        CHECK((serving.get() == all));
+        while (weft::all_tasks().size() > 1) weft::yield_now();   // the client hears the server's end
+    });
+}
+
 TEST_CASE("transfer: a server waits for connections that are still telling their end") {
     const leak_check leaks;
     weft::run([] {
