@@ -223,6 +223,7 @@ protocol::step protocol::read(std::span<std::byte> to, std::size_t& count, const
 }
 
 std::size_t protocol::write(std::span<const iovec> pieces, std::size_t most, const char* call) {
+    if (SSL_in_init(ssl_.get()) && handshake(call) == step::needs_input) return 0;
     const auto text = [](const iovec& piece) {
         return std::string_view(static_cast<const char*>(piece.iov_base), piece.iov_len);
     };

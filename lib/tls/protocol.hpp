@@ -41,7 +41,8 @@ public:
     step handshake(const char* call);
     /// done: `count` bytes, at least one, are in `to`; ended: the peer has ended its direction.
     step read(std::span<std::byte> to, std::size_t& count, const char* call);
-    /// Encrypts the beginning of the pieces; at least one byte, and at most `most`. Returns how much.
+    /// Encrypts the beginning of the pieces; at least one byte, and at most `most`. Returns how much; 0: a message of the peer's
+    /// TLS (a ticket, say) has come in part, and what is missing must be read first.
     std::size_t write(std::span<const iovec> pieces, std::size_t most, const char* call);
     /// Leaves the end of this direction in output; nothing the second time, before the handshake is done and after a failure.
     void end() noexcept;

@@ -78,8 +78,20 @@ void tls_transport::require_open(const char* call) const {
 
 void tls_transport::receive(const char* call) {
     if (ended_below_) protocol_.throw_truncated(call);
+    if (receiving_) {
+        awaited_ = true;
+        received_.clear();
+        received_.wait();
+        return require_open(call);
+    }
     std::size_t count = 0;
     {
+        struct telling {
+            tls_transport& self;
+            ~telling() {
+                if (std::exchange(self.awaited_, false)) self.received_.set();
+            }
+        } const told{*this};
         const flag guard(receiving_);
         count = below_->read(protocol_.input.prepare(), call);
     }
@@ -156,7 +168,7 @@ std::size_t tls_transport::write(std::span<const iovec> pieces, const char* call
     flush(call);   // what a cancelled call left: it would add up
     std::size_t count = 0;
     try {
-        count = protocol_.write(pieces, batch, call);
+        while ((count = protocol_.write(pieces, batch, call)) == 0) receive(call);
     } catch (const tls_error&) {
         send_what_goes();
         throw;

@@ -9,6 +9,8 @@
 ///    else sends. So records stay in order, also when a cancelled write leaves a part of one in sending_: whoever sends next
 ///    begins there.
 ///  - A cancelled read has taken nothing: what came is in protocol_.input, or still below.
+///  - One fiber receives from the transport below: as a rule the one that reads, else a writer that cannot go on before more
+///    has come. Who needs that, too, waits for received_.
 ///  - While the transport below reads (receiving_) or writes (flushing_) its memory stays where it is.
 ///
 /// Rejected: a task of its own for each direction. It would send what reading makes (alerts) also while nobody writes, but
@@ -19,6 +21,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+
+#include <weft/event.hpp>
 
 #include "io/transport.hpp"
 #include "tls/protocol.hpp"
@@ -63,6 +67,8 @@ private:
     bool established_ = false;
     bool flushing_ = false;
     bool receiving_ = false;
+    bool awaited_ = false;                       // somebody waits for received_, or did
+    event received_;                             // receiving_ has ended
     bool ended_below_ = false;
     bool broken_below_ = false;                  // it failed to send: nothing more will go
     bool closed_ = false;

@@ -12,7 +12,8 @@ namespace {
 /// OpenSSL by itself, for what weft's side never does.
 class bare_server {
 public:
-    bare_server() {
+    /// \param ticket_size  of what a ticket carries; more than 512 bytes do not go into one of its records
+    explicit bare_server(std::size_t ticket_size = 0) : carried_(ticket_size, 'x') {
         using namespace weft::tls_layer;
         const identity shown = read_identity({localhost().certificate.text, ""}, {localhost().key.text, ""}, "", "test");
         context_.reset(SSL_CTX_new(TLS_server_method()));
@@ -20,6 +21,12 @@ public:
         ssl_.reset(SSL_new(context_.get()));
         SSL_set_bio(ssl_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
         SSL_set_accept_state(ssl_.get());
+        SSL_set_max_send_fragment(ssl_.get(), 512);
+        const auto carry = [](SSL* ssl, void* what) {
+            const auto& text = *static_cast<const std::string*>(what);
+            return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), text.data(), text.size());
+        };
+        SSL_CTX_set_session_ticket_cb(context_.get(), carry, nullptr, &carried_);
     }
     void shake_hands(weft::stream& to) {
         while (SSL_do_handshake(ssl_.get()) != 1) {
@@ -27,7 +34,6 @@ public:
             const std::string came = to.read(4096);
             BIO_write(SSL_get_rbio(ssl_.get()), came.data(), static_cast<int>(came.size()));
         }
-        send(to);
     }
     void ask_for_keys(int times) {
         for (int i = 0; i < times; ++i) {
@@ -36,13 +42,25 @@ public:
         }
     }
     /// What it has to say.
-    void send(weft::stream& to) {
+    std::string take() {
         std::string said(static_cast<std::size_t>(BIO_pending(SSL_get_wbio(ssl_.get()))), '\0');
         BIO_read(SSL_get_wbio(ssl_.get()), said.data(), static_cast<int>(said.size()));
-        to.write(said);
+        return said;
+    }
+    void send(weft::stream& to) { to.write(take()); }
+    void write(const std::string& text) { REQUIRE(SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size())) > 0); }
+    std::string read(weft::stream& from) {
+        char text[100];
+        for (;;) {
+            if (const int count = SSL_read(ssl_.get(), text, sizeof text); count > 0) return {text, static_cast<std::size_t>(count)};
+            const std::string came = from.read(4096);
+            REQUIRE_FALSE(came.empty());
+            BIO_write(SSL_get_rbio(ssl_.get()), came.data(), static_cast<int>(came.size()));
+        }
     }
 
 private:
+    std::string carried_;
     weft::tls_layer::ssl_ctx_ptr context_;
     weft::tls_layer::ssl_ptr ssl_;
 };
@@ -409,6 +427,68 @@ TEST_CASE("transfer: a server waits for connections that are still telling their
         CHECK((s.read() == page));   // and the end, not a cut
         s.close();
         finish(server);
+    });
+}
+
+TEST_CASE("transfer: a ticket that comes in pieces holds a writer up, and does not fail it") {
+    const leak_check leaks;
+    weft::run([] {
+        auto [near, far] = unix_pair();
+        int calls = 0;
+        auto hooks = std::make_shared<below_hooks>();
+        hooks->before = [&] { ++calls; };
+        weft::stream client = hooked(std::move(near), hooks), server(std::move(far));
+        weft::tls_context tls = client_context();
+        auto reading = start([&] {
+            client.start_tls(tls, "localhost");
+            return client.read(100);
+        });
+        bare_server peer(2000);
+        peer.shake_hands(server);
+        const std::string tickets = peer.take();
+        server.write(tickets.substr(0, 700));
+        for (const int before = calls; calls == before;) weft::yield_now();   // until it has read that, and wants more
+        auto write = [&] { client.write("from the client"); };
+        SECTION("while somebody reads") {
+            auto writing = start(write);
+            turns(2);
+            CHECK_FALSE(writing.done());
+            server.write(tickets.substr(700));
+            writing.get();
+        }
+        SECTION("while nobody reads, until somebody does") {
+            reading.cancel();
+            reading.join();
+            auto writing = start(write);
+            reading = start([&] { return client.read(100); });
+            turns(2);
+            CHECK_FALSE(writing.done());
+            server.write(tickets.substr(700));
+            writing.get();
+        }
+        SECTION("who is cancelled meanwhile") {
+            auto cut = start(write);
+            turns(2);
+            cut.cancel();
+            cut.join();
+            CHECK(cut.cancelled());
+            server.write(tickets.substr(700));
+            write();
+        }
+        SECTION("until it is closed") {
+            auto writing = start([&] { return error_of(write); });
+            turns(2);
+            client.close();
+            CHECK(writing.get() == EBADF);
+            CHECK_THROWS_AS(reading.get(), std::system_error);
+            return;
+        }
+        CHECK(peer.read(server) == "from the client");
+        peer.write("from the server");
+        peer.send(server);
+        CHECK(reading.get() == "from the server");
+        server.close();
+        client.close();
     });
 }
 
