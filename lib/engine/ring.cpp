@@ -84,14 +84,16 @@ bool ring::kernel_has_work() const noexcept {
 }
 
 /// What was told before now has been dealt with, or is still there to be seen. The kernel tells only of the first work that
-/// it puts off, and sets its flag before: so the eventfd is emptied first, then the flag is looked at. It is registered anew each
-/// time: work that the write to another eventfd brings is told of by way of a bit, which kernels set only once (6.18 does).
+/// it puts off: so the eventfd is emptied first, then that work is done, and what it brings shows as completions. The flag alone
+/// says nothing: it is set after the work was put off, and stays when that has been done in between. The eventfd is registered anew
+/// each time: work that the write to another eventfd brings is told of by way of a bit, which kernels set only once (6.18 does).
 void ring::tell_what_is_left() noexcept {
     ::io_uring_unregister_eventfd(&ring_);
     const bool deaf = ::io_uring_register_eventfd(&ring_, event_) < 0;   // then the loop is to look, again and again
     std::uint64_t count = 0;
     [[maybe_unused]] const auto taken = ::read(event_, &count, sizeof count);
-    if (!deaf && ::io_uring_cq_ready(&ring_) == 0 && ::io_uring_sq_ready(&ring_) == 0 && !kernel_has_work()) return;
+    if (kernel_has_work()) ::io_uring_submit_and_get_events(&ring_);
+    if (!deaf && ::io_uring_cq_ready(&ring_) == 0 && ::io_uring_sq_ready(&ring_) == 0) return;
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = ::write(event_, &one, sizeof one);
 }

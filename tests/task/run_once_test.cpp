@@ -19,8 +19,9 @@ using namespace weft;
 
 namespace {
 
-/// The host: polls and, when told, makes one turn. Fails if run_once, asked because fd() was readable, had nothing to do
-/// twice in a row: that would be a host that spins.
+/// The host: polls and, when told, makes one turn. Fails if run_once, asked because fd() was readable, has nothing to do more
+/// often than may be: that would be a host that spins. What wakes it may be told of again, once, and on io_uring much later, when the
+/// kernel has got round to it, together with what is told again of what came since.
 struct host {
     bool readable(int timeout_ms = 0) {
         pollfd p{l.fd(), POLLIN, 0};
@@ -28,23 +29,22 @@ struct host {
     }
     /// Until nothing is left to do at once.
     void drain() {
-        int in_vain = 0;
-        while (readable()) {
-            in_vain = l.run_once(0s) ? 0 : in_vain + 1;
-            REQUIRE(in_vain < 3);
-        }
+        while (readable()) turn();
     }
     /// Until `done`; the host sleeps in poll for as long as it takes.
     template <class Done> void run_until(Done done) {
-        int in_vain = 0;
         while (!done()) {
             REQUIRE(readable(60'000));
-            in_vain = l.run_once(0s) ? 0 : in_vain + 1;
-            REQUIRE(in_vain < 4);
+            turn();
         }
+    }
+    void turn() {
+        may_be_in_vain += l.run_once(0s) ? 2 : -1;
+        REQUIRE(may_be_in_vain >= 0);
     }
 
     weft_test::leak_check leaks;
+    int may_be_in_vain = 3;
     runner r;
     loop& l = r.get_loop();
 };
@@ -142,8 +142,7 @@ TEST_CASE("loop::fd: wakes the host for what other threads bring") {
         h.run_until([&] { return called == round; });
         other.join();
     }
-    h.drain();
-    CHECK_FALSE(h.readable());
+    h.drain();   // it comes to rest
 }
 
 TEST_CASE("loop::fd: wakes the host when another thread, or this one outside of the loop, cancels a task") {
