@@ -21,6 +21,7 @@ void keep(detail::loop_state& s, std::shared_ptr<thread_pool_executor> pool) noe
 }  // namespace
 
 void loop::set_default_executor(std::shared_ptr<thread_pool_executor> pool) {
+    check("loop::set_default_executor");
     if (!pool) throw std::invalid_argument("loop::set_default_executor: the executor must not be null");
     keep(state_, std::move(pool));
 }

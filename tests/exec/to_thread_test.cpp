@@ -348,8 +348,10 @@ TEST_CASE_METHOD(threads_fixture, "default executor: a runner keeps it from run 
     r.run([&] { get_running_loop().set_default_executor(pool); });
     const auto thread = r.run([] { return to_thread([] { return std::this_thread::get_id(); }); });
     CHECK(r.run([] { return to_thread([] { return std::this_thread::get_id(); }); }) == thread);
+    loop& closed = r.get_loop();
     r.close();
     CHECK(throws<invalid_state>([&] { pool->submit([] {}); }));
+    CHECK(throws<invalid_state>([&] { closed.set_default_executor(std::make_shared<thread_pool_executor>(1)); }));
 }
 
 TEST_CASE_METHOD(threads_fixture, "default executor: a job may call into its loop while that ends") {
