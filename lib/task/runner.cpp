@@ -31,7 +31,7 @@ public:
         bell_.store(&s.core.scheduler.mailbox(), std::memory_order_release);
         struct sigaction ours {};
         ours.sa_handler = on_interrupt;
-        ours.sa_flags = static_cast<int>(SA_RESETHAND);
+        ours.sa_flags = static_cast<int>(SA_RESETHAND) | SA_ONSTACK;   // fibers have small stacks
         ::sigemptyset(&ours.sa_mask);
         watching_ = ::sigaction(SIGINT, &ours, nullptr) == 0;
     }

@@ -138,6 +138,15 @@ TEST_CASE_METHOD(fixture, "run: Ctrl-C cancels the main task, and run throws int
     CHECK(interrupt_kills());
 }
 
+TEST_CASE_METHOD(fixture, "run: Ctrl-C takes no room on the stack of the fiber that runs") {
+    run([] {
+        struct sigaction now {};
+        REQUIRE(::sigaction(SIGINT, nullptr, &now) == 0);
+        CHECK(now.sa_handler != SIG_DFL);
+        CHECK((now.sa_flags & SA_ONSTACK) != 0);
+    });
+}
+
 TEST_CASE_METHOD(fixture, "run: Ctrl-C wakes a loop that sleeps") {
     // ThreadSanitizer forgets a signal that a thread takes while it ends, as the other one might.
     const auto press = [] {
