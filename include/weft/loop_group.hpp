@@ -24,7 +24,7 @@ class loop_thread;
 /// for what runs there, and is cancelled as any get().
 class WEFT_API loop_group {
 public:
-    /// Errors: std::invalid_argument for loops == 0 or an unusable option; std::system_error if there is no thread or no loop
+    /// Errors: std::invalid_argument for loops == 0, more than 65536, or an unusable option; std::system_error if there is no thread or no loop
     /// to be had: then those that had started are ended.
     explicit loop_group(std::size_t loops, run_options options = {});
     ~loop_group();

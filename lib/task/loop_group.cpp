@@ -7,6 +7,11 @@
 #include "task/loop_thread.hpp"
 
 namespace weft {
+namespace {
+
+constexpr std::size_t most_loops = 65536;   // as threads of a pool; a negative number is more
+
+}  // namespace
 
 namespace detail {
 
@@ -72,7 +77,8 @@ loop_thread::~loop_thread() {
 }  // namespace detail
 
 loop_group::loop_group(std::size_t loops, run_options options) {
-    if (loops == 0) throw std::invalid_argument("loop_group: loops=0: must be at least 1");
+    if (loops == 0 || loops > most_loops)
+        throw std::invalid_argument("loop_group: loops=" + std::to_string(loops) + ": must be from 1 to " + std::to_string(most_loops));
     threads_.reserve(loops);
     while (threads_.size() < loops) threads_.push_back(std::make_unique<detail::loop_thread>(options));
 }

@@ -285,6 +285,9 @@ TEST_CASE("loop_group: loops that cannot be had are an error, and those that had
     const bool refused = throws<std::system_error>([] { loop_group group(200); });
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
     CHECK(refused);
+    for (const std::size_t loops : {std::size_t(0), std::size_t(65537), static_cast<std::size_t>(-1)})
+        CHECK(thrown_by<std::invalid_argument>([&] { loop_group group(loops); }) ==
+              "loop_group: loops=" + std::to_string(loops) + ": must be from 1 to 65536");
 }
 
 TEST_CASE("loop_group: a queue between loops loses and doubles nothing") {
