@@ -186,14 +186,20 @@ std::vector<task_handle> loop_state::tasks() const {
 }
 
 void loop_state::report(const exception_context& reported) noexcept {
-    exception_context context = reported;
-    if (context.task && context.created_at.empty()) context.created_at = context.task.core()->created_at().describe();
-    if (!exception_handler) return print_exception(context);
+    if (!exception_handler) return print_exception(reported);
+    exception_context context;
+    std::function<void(weft::loop&, const exception_context&)> handler;
     try {
-        auto handler = exception_handler;   // it may replace itself
+        context = reported;
+        if (context.task && context.created_at.empty()) context.created_at = context.task.core()->created_at().describe();
+        handler = exception_handler;   // it may replace itself
+    } catch (const std::bad_alloc&) {
+        return print_exception(reported);
+    }
+    try {
         handler(facade, context);
     } catch (...) {
-        print_exception({"the exception handler threw", std::current_exception(), {}});
+        print_exception("the exception handler threw", std::current_exception());
         print_exception(context);
     }
 }
@@ -207,15 +213,23 @@ void loop_state::report_from_anywhere(std::uint64_t serial, exception_context co
             if (!told) print_exception(context);   // the loop is closed, or closed before it arrived
         }
     };
-    auto report = std::make_shared<on_its_way>(std::move(context));
+    std::shared_ptr<on_its_way> report;
+    try {
+        report = std::make_shared<on_its_way>(std::move(context));
+    } catch (const std::bad_alloc&) {   // nothing has been moved yet
+        return print_exception(context);
+    }
     const auto tell = [report](loop_state& s) {
         report->told = true;
         s.report(report->context);
     };
-    if (loop_state* here = current(); here && here->serial == serial)
-        here->schedule([tell, here] { tell(*here); });
-    else
-        if_open(serial, [&](loop_state& s) { s.post([tell, &s] { tell(s); }); });
+    try {
+        if (loop_state* here = current(); here && here->serial == serial)
+            here->schedule([tell, here] { tell(*here); });
+        else
+            if_open(serial, [&](loop_state& s) { s.post([tell, &s] { tell(s); }); });
+    } catch (const std::bad_alloc&) {   // then it is printed as it dies
+    }
 }
 
 end_watch::end_watch(loop_state& s, const task_handle& t) : loop_(s), task_(*t.core()) {
@@ -251,14 +265,27 @@ std::string describe_exception(const std::exception_ptr& error) {
 }
 
 void print_exception(const exception_context& context) noexcept {
-    std::string where = context.created_at;
-    if (where.empty() && context.task) where = context.task.core()->created_at().describe();
-    std::string text = "weft: " + context.message;
-    if (context.task) text += " (task '" + context.task.name() + "'" + (where.empty() ? ")" : ", created at " + where + ")");
-    else if (!where.empty()) text += " (created at " + where + ")";
-    if (context.exception) text += ": " + describe_exception(context.exception);
-    text += '\n';
-    std::fputs(text.c_str(), stderr);
+    try {
+        std::string where = context.created_at;
+        if (where.empty() && context.task) where = context.task.core()->created_at().describe();
+        std::string text = "weft: " + context.message;
+        if (context.task) text += " (task '" + context.task.name() + "'" + (where.empty() ? ")" : ", created at " + where + ")");
+        else if (!where.empty()) text += " (created at " + where + ")";
+        if (context.exception) text += ": " + describe_exception(context.exception);
+        text += '\n';
+        std::fputs(text.c_str(), stderr);
+    } catch (const std::bad_alloc&) {
+        print_exception(context.message.c_str(), nullptr);
+    }
+}
+
+void print_exception(const char* message, const std::exception_ptr& exception) noexcept {
+    std::string what;
+    try {
+        if (exception) what = ": " + describe_exception(exception);
+    } catch (const std::bad_alloc&) {
+    }
+    std::fprintf(stderr, "weft: %s%s\n", message, what.empty() ? "; there is no memory to tell more of it" : what.c_str());
 }
 
 run_options with_environment(run_options o) {

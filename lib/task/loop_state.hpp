@@ -147,6 +147,8 @@ std::string describe_exception(const std::exception_ptr& error);
 
 /// Prints what the default exception handler prints.
 void print_exception(const exception_context& context) noexcept;
+/// The same without a task, which takes little memory; without any, no more than the message.
+void print_exception(const char* message, const std::exception_ptr& exception) noexcept;
 
 /// options as the environment changes them, checked.
 run_options with_environment(run_options options);

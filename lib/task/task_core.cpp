@@ -155,7 +155,17 @@ void task_core::report_unretrieved() noexcept {
     references_.store(1, std::memory_order_relaxed);   // alive once more, for the handler to see
     mark_retrieved();
     const std::uint64_t serial = loop_serial_;
-    loop_state::report_from_anywhere(serial, {"task exception was never retrieved", error_, task_handle(this)});
+    const task_handle self(this);
+    constexpr const char* message = "task exception was never retrieved";
+    exception_context context;
+    try {
+        context.message = message;
+    } catch (const std::bad_alloc&) {
+        return print_exception(message, error_);
+    }
+    context.exception = error_;
+    context.task = self;
+    loop_state::report_from_anywhere(serial, std::move(context));
 }
 
 const char* task_core::describe() const noexcept {
