@@ -36,7 +36,7 @@ class WEFT_API process_pool_executor {
 public:
     /// \param workers  so many processes; 0: as many as there are processors
     /// Errors: std::invalid_argument for more than 256; std::system_error; std::runtime_error if weft was loaded by dlopen into
-    /// a program that is not linked with it.
+    /// a program that is not linked with it, or where the program runs with more rights than its user (set-user-ID).
     explicit process_pool_executor(std::size_t workers = 0);
     ~process_pool_executor();
     process_pool_executor(const process_pool_executor&) = delete;

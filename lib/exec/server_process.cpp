@@ -201,8 +201,11 @@ bool is_loaded_with_program() noexcept {
 
 __attribute__((constructor)) void turn_aside(int, char**, char**) {
     loaded_with_program = is_loaded_with_program();
-    const char* number = ::secure_getenv(variable);
+    const char* number = ::getenv(variable);
     if (!number) return;
+    // Whoever started such a program must not have it call what he likes; and main must not run once more.
+    if (::getauxval(AT_SECURE))
+        die("weft: WEFT_PROCESS_POOL is set; a program with more rights than its user does not serve a process pool\n");
     int type = 0;
     socklen_t size = sizeof type;
     if (number != std::to_string(control_number) ||
@@ -227,6 +230,9 @@ __attribute__((constructor)) void turn_aside(int, char**, char**) {
 void check_would_turn_aside() {
     // A process that was to be a server, and has come to main, must not start another one that would do the same.
     if (::getenv(variable)) die("weft: the server of a process pool reached main; link the program itself with weft\n");
+    if (::getuid() != ::geteuid() || ::getgid() != ::getegid())
+        throw std::runtime_error("process_pool_executor: a program that runs with more rights than its user (set-user-ID, "
+                                 "set-group-ID) cannot be its own worker; give them up first");
     if (loaded_with_program) return;
     throw std::runtime_error("process_pool_executor: weft was loaded after the program had started, so the program cannot be "
                              "its own worker; link it with weft");

@@ -146,6 +146,19 @@ TEST_CASE_METHOD(processes_fixture, "process pool: its processes die with the pr
     CHECK(result.died_of(SIGKILL));
 }
 
+TEST_CASE_METHOD(processes_fixture, "process pool: a program with more rights than its user has none, and is not started again") {
+    if (::geteuid() != 0) return;   // who else could take another user's
+    const auto result = weft_test::in_child([] {
+        if (::seteuid(65534) < 0) return 1;
+        return thrown_by<std::runtime_error>([] { process_pool_executor pool(1); }).find("more rights than its user") ==
+                       std::string::npos
+                   ? 2
+                   : 0;
+    });
+    CHECK(result.exited_with(0));
+    CHECK(result.error_output.empty());
+}
+
 TEST_CASE_METHOD(processes_fixture, "process pool: a set WEFT_PROCESS_POOL stops a program with a sentence") {
     const auto result = weft_test::in_child([] {
         ::setenv("WEFT_PROCESS_POOL", "77", 1);
