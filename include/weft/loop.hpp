@@ -125,9 +125,12 @@ public:
             ~end_at_exit() { self.end(); }
         } guard{*this};
         if constexpr (std::is_base_of_v<task_handle, std::decay_t<F>>) {
-            auto main = create_task([awaited = std::forward<F>(f)]() mutable -> decltype(auto) { return std::move(awaited).get(); });
+            // Only waits: the result is for the call that sees the end, and not for one that a stop() ends before.
+            std::decay_t<F> awaited(std::forward<F>(f));
+            const auto main = create_task([t = task_handle(awaited)] { t.join(); });
             drive(main);
-            return std::move(main).take();
+            main.result();
+            return std::move(awaited).take();
         } else {
             auto main = create_task(std::forward<F>(f));
             drive(main);

@@ -211,6 +211,32 @@ TEST_CASE_METHOD(fixture, "run_until_complete: a stop that comes first is an err
     CHECK(ended);
 }
 
+TEST_CASE_METHOD(fixture, "run_until_complete: a stop that comes first leaves a task's value, or exception, to the next call") {
+    runner r;
+    loop& l = r.get_loop();
+    std::vector<std::string> reports;
+    l.set_exception_handler([&](loop&, const exception_context& context) { reports.push_back(context.message); });
+    task<std::unique_ptr<int>> value;
+    task<> failure;
+    l.run_until_complete([&] {
+        value = create_task([] { return sleep(1s), std::make_unique<int>(5); });
+        failure = create_task([] {
+            sleep(1s);
+            throw std::runtime_error("mine");
+        });
+    });
+    l.call_soon([&] { l.stop(); });
+    CHECK(throws<invalid_state>([&] { l.run_until_complete(value); }));
+    l.call_soon([&] { l.stop(); });
+    CHECK(throws<invalid_state>([&] { l.run_until_complete(failure); }));
+    const auto got = l.run_until_complete(value);
+    REQUIRE(got);
+    CHECK(*got == 5);
+    CHECK(thrown_by<std::runtime_error>([&] { l.run_until_complete(failure); }) == "mine");
+    r.close();
+    CHECK(reports.empty());
+}
+
 TEST_CASE_METHOD(fixture, "run_until_complete: a stop in the turn in which the function returns changes nothing") {
     runner r;
     loop& l = r.get_loop();
