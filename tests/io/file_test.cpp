@@ -308,7 +308,10 @@ TEST_CASE("file: other tasks run while O_DIRECT or O_DSYNC make a call wait for 
             bool done = false;
             int turns = 0;
             auto other = weft::create_task([&] {
-                for (; !done; ++turns) weft::yield_now();
+                while (!done) {
+                    weft::yield_now();
+                    ++turns;
+                }
             });
             weft::yield_now();
             f.pwrite(bytes, 0);
