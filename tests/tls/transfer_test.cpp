@@ -447,7 +447,8 @@ TEST_CASE("transfer: a ticket that comes in pieces holds a writer up, and does n
         peer.shake_hands(server);
         const std::string tickets = peer.take();
         server.write(tickets.substr(0, 700));
-        for (const int before = calls; calls == before;) weft::yield_now();   // until it has read that, and wants more
+        const int before = calls;
+        while (calls == before) weft::yield_now();   // until it has read that, and wants more
         auto write = [&] { client.write("from the client"); };
         SECTION("while somebody reads") {
             auto writing = start(write);
