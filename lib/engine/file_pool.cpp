@@ -9,6 +9,7 @@
 #include "kernel/inbox.hpp"
 #include "kernel/park.hpp"
 #include "kernel/scheduler.hpp"
+#include "kernel/spin.hpp"
 
 namespace weft::engine_layer {
 
@@ -19,14 +20,6 @@ namespace {
 
 constexpr auto longest_spin = std::chrono::microseconds(20);
 constexpr auto worth_spinning = std::chrono::microseconds(50);   // a wake-up from sleep is a part of the pause
-
-void relax() noexcept {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#else
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-#endif
-}
 
 }  // namespace
 
@@ -99,12 +92,9 @@ void file_pool::wait_for_call(std::unique_lock<std::mutex>& lock) noexcept {
     if (!spinning_ && last_pause_ < worth_spinning && kernel::several_processors()) {
         spinning_ = true;
         lock.unlock();
-        const auto something = [this] {
+        kernel::spin_until([this] {
             return queued_.load(std::memory_order_relaxed) != 0 || ending_.load(std::memory_order_relaxed);
-        };
-        do {
-            for (int i = 0; i < 32 && !something(); ++i) relax();
-        } while (!something() && clock::now() - idle_since < longest_spin);
+        }, idle_since + longest_spin);
         lock.lock();
         spinning_ = false;
     }

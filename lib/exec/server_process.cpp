@@ -232,7 +232,8 @@ void check_would_turn_aside() {
     if (::getenv(variable)) die("weft: the server of a process pool reached main; link the program itself with weft\n");
     if (::getuid() != ::geteuid() || ::getgid() != ::getegid())
         throw std::runtime_error("process_pool_executor: a program that runs with more rights than its user (set-user-ID, "
-                                 "set-group-ID) cannot be its own worker; give them up first");
+                                 "set-group-ID) cannot be its own worker: its real and effective IDs must be the same, and its file "
+                                 "have neither bit");
     if (loaded_with_program) return;
     throw std::runtime_error("process_pool_executor: weft was loaded after the program had started, so the program cannot be "
                              "its own worker; link it with weft");

@@ -10,6 +10,7 @@
 #include <weft/error.hpp>
 
 #include "kernel/inbox.hpp"
+#include "kernel/spin.hpp"
 
 namespace weft {
 namespace detail {
@@ -17,14 +18,6 @@ namespace {
 
 constexpr auto longest_spin = std::chrono::microseconds(50);
 constexpr auto worth_spinning = std::chrono::microseconds(100);   // a wake-up from sleep is a part of the pause
-
-void relax() noexcept {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#else
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-#endif
-}
 
 }  // namespace
 
@@ -104,12 +97,9 @@ void thread_pool_state::wait_for_job(std::unique_lock<std::mutex>& lock) {
     if (!spinning_ && last_pause_ < worth_spinning && kernel::several_processors()) {
         spinning_ = true;
         lock.unlock();
-        const auto something = [this] {
+        kernel::spin_until([this] {
             return queued_.load(std::memory_order_relaxed) != 0 || stopping_.load(std::memory_order_relaxed);
-        };
-        do {
-            for (int i = 0; i < 32 && !something(); ++i) relax();
-        } while (!something() && clock::now() - idle_since < longest_spin);
+        }, idle_since + longest_spin);
         lock.lock();
         spinning_ = false;
     }

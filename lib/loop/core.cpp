@@ -6,6 +6,7 @@
 
 #include "kernel/clock.hpp"
 #include "kernel/order.hpp"
+#include "kernel/spin.hpp"
 #include "loop/embedding.hpp"
 
 namespace weft::loop_layer {
@@ -16,12 +17,6 @@ using namespace std::chrono_literals;
 constexpr auto longest_look = 50us;
 constexpr auto short_sleep = 100us;   // a wake-up by the system is a part of it
 constexpr auto look_at_engine = 10us;
-
-void relax() noexcept {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-}
 
 /// What `automatic` is where the kernel allows it; else, and if it is not io_uring, epoll.
 ///
@@ -155,7 +150,7 @@ bool core::look_out(detail::time_point until) noexcept {
     for (;;) {
         for (int i = 0; i < 32; ++i) {
             if (scheduler.mailbox().called()) return true;
-            relax();
+            kernel::relax();
         }
         const detail::time_point now = detail::now();
         if (now >= end) break;
