@@ -161,63 +161,29 @@ public:
     io_result receive(descriptor& d, msghdr& message, int flags, time_point deadline) noexcept override {
         constexpr int understood = MSG_CMSG_CLOEXEC | MSG_NOSIGNAL | MSG_PEEK | MSG_TRUNC;
         if (flags & ~understood) return trying_engine::receive(d, message, flags, deadline);
-        if (kernel::cancellation_deliverable()) return io_result::cancelled();
         std::size_t room = 0;
         for (std::size_t i = 0; i < message.msg_iovlen; ++i) room += message.msg_iov[i].iov_len;
-        for (;;) {
-            if (d.file < 0) return io_result(-EBADF);
-            bool seen_empty = false;
-            if (!d.registered || d.registered->expects_data) {
-                const ssize_t n = ::recvmsg(d.file, &message, flags | MSG_DONTWAIT);
-                if (n >= 0) {
-                    if (d.registered) d.registered->expects_data = !d.registered->stream || static_cast<std::size_t>(n) >= room;
-                    home().operation_done();
-                    return io_result(n);
-                }
-                if (errno == EINTR) continue;
-                if (errno != EAGAIN) return io_result(-errno);
-                seen_empty = true;
-            }
-            bool plain = false;
-            const io_result r = submit(d, direction::read, deadline, "recv", [&](io_uring_sqe& e, int fd) {
-                plain = d.registered->stream && message.msg_iovlen == 1 && !message.msg_control;   // flags say nothing then
-                if (plain) ::io_uring_prep_recv(&e, fd, message.msg_iov->iov_base, std::min(room, longest), flags);
-                else ::io_uring_prep_recvmsg(&e, fd, &message, static_cast<unsigned>(flags));
-                if (seen_empty) e.ioprio |= IORING_RECVSEND_POLL_FIRST;
-            });
-            if (r.error() == EAGAIN) return trying_engine::receive(d, message, flags, deadline);
-            if (r.ok() && plain) {
-                message.msg_flags = 0;
-                message.msg_namelen = 0;
-            }
-            return r;
+        bool plain = false;
+        const auto now = [&](int fd) { return ::recvmsg(fd, &message, flags | MSG_DONTWAIT); };
+        const io_result r = receive_by(d, room, deadline, now, [&](io_uring_sqe& e, int fd) {
+            plain = d.registered->stream && message.msg_iovlen == 1 && !message.msg_control;   // flags say nothing then
+            if (plain) ::io_uring_prep_recv(&e, fd, message.msg_iov->iov_base, std::min(room, longest), flags);
+            else ::io_uring_prep_recvmsg(&e, fd, &message, static_cast<unsigned>(flags));
+        });
+        if (r.error() == EAGAIN) return trying_engine::receive(d, message, flags, deadline);
+        if (r.ok() && plain) {
+            message.msg_flags = 0;
+            message.msg_namelen = 0;
         }
+        return r;
     }
 
     io_result receive_bytes(descriptor& d, void* to, std::size_t room, time_point deadline) noexcept override {
-        if (d.registered && !d.registered->stream) return trying_engine::receive_bytes(d, to, room, deadline);
-        if (kernel::cancellation_deliverable()) return io_result::cancelled();
-        for (;;) {
-            if (d.file < 0) return io_result(-EBADF);
-            bool seen_empty = false;
-            if (!d.registered || d.registered->expects_data) {
-                const ssize_t n = ::recv(d.file, to, room, MSG_DONTWAIT);
-                if (n >= 0) {
-                    if (d.registered) d.registered->expects_data = static_cast<std::size_t>(n) >= room;
-                    home().operation_done();
-                    return io_result(n);
-                }
-                if (errno == EINTR) continue;
-                if (errno != EAGAIN) return io_result(-errno);
-                seen_empty = true;
-            }
-            const io_result r = submit(d, direction::read, deadline, "recv", [=](io_uring_sqe& e, int fd) {
-                ::io_uring_prep_recv(&e, fd, to, std::min(room, longest), 0);
-                if (seen_empty) e.ioprio |= IORING_RECVSEND_POLL_FIRST;
-            });
-            if (r.error() == EAGAIN) return trying_engine::receive_bytes(d, to, room, deadline);
-            return r;
-        }
+        const auto now = [=](int fd) { return ::recv(fd, to, room, MSG_DONTWAIT); };
+        const io_result r = receive_by(d, room, deadline, now, [=](io_uring_sqe& e, int fd) {
+            ::io_uring_prep_recv(&e, fd, to, std::min(room, longest), 0);
+        });
+        return r.error() == EAGAIN ? trying_engine::receive_bytes(d, to, room, deadline) : r;
     }
 
     io_result poll_fd(int fd, direction way, time_point deadline, const char* what) noexcept override {
@@ -309,6 +275,32 @@ private:
     /// Until the ring has room for an entry. The kernel takes entries at once but when it is short of memory.
     void make_room() noexcept {
         while (!ring_.has_room()) home().yield();
+    }
+
+    /// Receives as the last receive lets expect: at once by now(file), or by a request that fill makes. -EAGAIN: the kernel would
+    /// not wait.
+    template <class Now, class Fill>
+    io_result receive_by(descriptor& d, std::size_t room, time_point deadline, Now now, Fill fill) noexcept {
+        if (kernel::cancellation_deliverable()) return io_result::cancelled();
+        for (;;) {
+            if (d.file < 0) return io_result(-EBADF);
+            bool seen_empty = false;
+            if (!d.registered || d.registered->expects_data) {
+                const ssize_t n = now(d.file);
+                if (n >= 0) {
+                    if (d.registered) d.registered->expects_data = !d.registered->stream || static_cast<std::size_t>(n) >= room;
+                    home().operation_done();
+                    return io_result(n);
+                }
+                if (errno == EINTR) continue;
+                if (errno != EAGAIN) return io_result(-errno);
+                seen_empty = true;
+            }
+            return submit(d, direction::read, deadline, "recv", [&](io_uring_sqe& e, int fd) {
+                fill(e, fd);
+                if (seen_empty) e.ioprio |= IORING_RECVSEND_POLL_FIRST;
+            });
+        }
     }
 
     /// Submits what `fill` makes of an entry and waits for it. -EAGAIN: the kernel would not wait, or it was taken from
